@@ -1,0 +1,17 @@
+"""The hub: an asynchronous MSSanté relay for French child protection.
+
+   the trust space                            the hub                               the trust space
+                          doors in          one truth         doors out
+   an operator's mailbox ──▶ imap/reader ─┐              ┌─▶ smtp/client ──▶ operator ──▶ ASE, clinicians
+                                          ├──▶  spool  ──┤
+   (submission, pages, DUI: next floors) ─┘       ▲      └─▶ records     ──▶ the usager's record
+                                                  │
+                                trip:  load → think → perform each step → record
+                      think = parse → classify → match → plan      (pure: decides, touches nothing)
+
+Hands touch the world and do not think (`imap`, `smtp`, `spool`, `records`, `trust`, `cell`). The mind thinks and
+touches nothing (`parse`, `compose`, `routing`, `cda`, `receipts`, `smime`). The story is `trip.py`: read it first.
+Floors and contracts stand in `pyproject.toml`; words in `docs/glossary.md`.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,107 @@
+"""Reads configuration files: YAML 1.2, line numbers kept, nothing surprising accepted.
+
+Text in, a validated pydantic model out; or `Misconfigured`, whose private text has one `file:line path message`
+a line. Duplicate and unknown keys, anchors and aliases (alias bombs) and files over 1 MB are refused. Used for
+`hub.yaml`, `routes.yaml`, `document_types.yaml`: one reader, so that one kind of error message exists.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
+
+from hub.errors import Misconfigured
+
+MAX_BYTES = 1_000_000  # libs.md §9: an honest file of 2,000 routes has 200 KB
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_file(path: Path) -> str:
+    """The text of a configuration file. Raises Misconfigured when absent, unreadable, too large or not UTF-8."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Misconfigured(f"{path}:1 - the file is larger than {MAX_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Misconfigured(f"{path}:1 - cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{path}:1 - is not UTF-8 (byte {error.start})") from error
+
+
+def parse_yaml(text: str, name: str) -> CommentedMap:
+    """The tree of a YAML text; an empty text is an empty mapping. `name` is what errors call the file."""
+    try:
+        for event in YAML().parse(io.StringIO(text)):
+            if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+                line = event.start_mark.line + 1
+                raise Misconfigured(f"{name}:{line} - anchors and aliases are not allowed")
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise Misconfigured(f"{name}:{line} - {error.problem or error.context}") from error
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise Misconfigured(f"{name}:1 - is not YAML: {type(error).__name__}") from error
+    if tree is None:
+        return CommentedMap()
+    if not isinstance(tree, CommentedMap):
+        raise Misconfigured(f"{name}:1 - a mapping is expected at the top")
+    return tree
+
+
+def line_of(tree: Any, path: Sequence[str | int]) -> int:
+    """The line (from 1) where `path` stands in `tree`; the line of its nearest existing ancestor otherwise."""
+    line, here = 1, tree
+    for key in path:
+        try:
+            if isinstance(here, CommentedMap):
+                line = here.lc.key(key)[0] + 1
+            elif isinstance(here, CommentedSeq):
+                line = here.lc.item(key)[0] + 1
+            else:
+                break
+            here = here[key]
+        except (KeyError, IndexError, TypeError):
+            break
+    return line
+
+
+def plain(tree: Any) -> Any:
+    """The same tree as plain dicts, lists and scalars."""
+    if isinstance(tree, CommentedMap):
+        return {str(key): plain(value) for key, value in tree.items()}
+    if isinstance(tree, CommentedSeq):
+        return [plain(value) for value in tree]
+    if isinstance(tree, bool) or tree is None:
+        return tree
+    for scalar in (str, int, float):
+        if isinstance(tree, scalar):
+            return scalar(tree)
+    return tree
+
+
+def validate(model: type[M], tree: CommentedMap, name: str) -> M:
+    """The model built from the tree. Raises Misconfigured with every error, one a line, each with its place."""
+    try:
+        return model.model_validate(plain(tree))
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            path = [part for part in item["loc"] if isinstance(part, int) or not part.startswith("function-")]
+            shown = ".".join(str(part) for part in path) or "-"
+            lines.append((line_of(tree, path), f"{shown} {item['msg']}"))
+        raise Misconfigured("\n".join(f"{name}:{line} {text}" for line, text in sorted(lines))) from error
+
+
+def load(model: type[M], path: Path) -> M:
+    """Read, parse and validate one file."""
+    return validate(model, parse_yaml(read_file(path), str(path)), str(path))

@@ -1,0 +1,54 @@
+"""One tree of errors. Each carries a public text (French, for a user, reveals nothing) and a private one
+(English, for the log; ids and reasons only, never names, INS or content). Temporary or permanent is a property
+of every error; what is unknown is temporary.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class HubError(Exception):
+    """Base of all errors that the hub raises on purpose."""
+
+    def __init__(self, private: str, public: str = "Le hub n'a pas pu terminer cette opération.") -> None:
+        super().__init__(private)
+        self.private = private
+        self.public = public
+
+
+class Temporary(HubError):
+    """Try again later: a peer is down, a disk is full. `retry_in` is a wish, the spool decides."""
+
+    def __init__(
+        self,
+        private: str,
+        public: str = "Opération momentanément impossible : le hub réessaiera de lui-même.",
+        retry_in: timedelta | None = None,
+    ) -> None:
+        super().__init__(private, public)
+        self.retry_in = retry_in
+
+
+class Permanent(HubError):
+    """It will never work as it is: refused by the peer, forbidden by a rule."""
+
+
+class UncertainDelivery(HubError):
+    """The connection broke after the final dot: sent or not, nobody knows (house.md, States)."""
+
+
+class Damaged(HubError):
+    """The bytes cannot be read safely: the reader died, hit a limit, or found no message."""
+
+
+class Misconfigured(HubError):
+    """A setting, route, certificate or key file is wrong. `private` says `file:line path message`."""
+
+
+class LostLease(Temporary):
+    """Another worker carries the message now: stop, write nothing (spool fencing)."""
+
+
+class StalePlan(Temporary):
+    """The records changed since the plan was made: drop it and think again (a new version was filed meanwhile)."""

@@ -1,0 +1,504 @@
+"""The types that flow between rooms.
+
+Everything here is a frozen dataclass of plain values: it can be compared, written to the spool as JSON
+(`encode`/`decode` in `hub.spool`) and handed across a process border. No dict crosses a room, no type here
+knows how it was read or where it will be stored. Text from outside is kept as a best guess beside its
+defects; nothing in this file raises on bad content.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+
+def comparable(name: str | None) -> str | None:
+    """The compared form of a name: capitals, no accents, ligatures opened, one blank between words, one sort of
+    apostrophe and hyphen (the RNIV form, confidence low: mssante.md §13). None for nothing."""
+    if name is None:
+        return None
+    opened = name.replace("œ", "oe").replace("Œ", "OE").replace("æ", "ae").replace("Æ", "AE").replace("ß", "ss")
+    bare = "".join(c for c in unicodedata.normalize("NFKD", opened) if not unicodedata.combining(c))
+    for odd, usual in (("\u2019", "'"), ("\u02bc", "'"), ("`", "'"), ("\u2010", "-"), ("\u2011", "-"), ("\u2013", "-")):
+        bare = bare.replace(odd, usual)
+    return " ".join(bare.upper().split()) or None
+
+
+class Door(StrEnum):
+    """Where a message entered."""
+
+    IMAP = "imap"
+    SMTP = "smtp"
+    WEB = "web"
+    MLLP = "mllp"
+    FILE = "file"  # a file given to `hub explain`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What the wire told us before a header was read.
+
+    `mailbox` is the configured name of the mailbox, not its address. `sender` is the return path when the
+    wire gave one (IMAP gives none: the reader finds `Return-Path` in the header). `test` marks a mailbox of
+    the test branch, where only test and demonstration INS may match (RH-42).
+    """
+
+    id: str
+    door: Door
+    received_at: datetime
+    mailbox: str | None = None
+    peer: str = ""
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    size: int = 0
+    sha256: str = ""
+    test: bool = False
+
+
+# --- what the reader finds ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One doubt of the reader. `code` is stable and in English; `detail` never holds personal content.
+
+    A `grave` defect is a reason to hold the message; the others are only shown.
+    """
+
+    code: str
+    detail: str = ""
+    grave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One header: the name as written, the value unfolded and decoded (best guess), at most 32 KB."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """One leaf of the MIME tree, named or not. `number` counts leaves from 1, depth first, over the whole
+    mail (leaves inside forwarded mails, p7m and winmail.dat included); `path` is like `1.2.1`.
+
+    `raw` is the decoded content; it is empty for leaves that the mind never needs (see `parse`).
+    """
+
+    number: int
+    path: str
+    name: str | None
+    media_type: str
+    size: int
+    sha256: str
+    disposition: str | None = None
+    content_id: str | None = None
+    raw: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalId:
+    """An identifier given by a structure (IPP, record number): assigning authority and value."""
+
+    oid: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The traits of an usager as somebody stated them; None where nothing was stated.
+
+    `ins` has 15 characters, its key included; `oid` is one of 1.2.250.1.213.1.4.8 to .11. `birth_date` is
+    ISO (`2012-05-31`), cut short (`2012-05`, `2012`) when the source knew no more. `sex` is M, F or U.
+    `birth_place` is the INSEE code (5 characters). `given_names` holds all birth given names, in order,
+    separated by blanks; `first_given` the first of them.
+    """
+
+    ins: str | None = None
+    oid: str | None = None
+    local_ids: tuple[LocalId, ...] = ()
+    birth_name: str | None = None
+    first_given: str | None = None
+    given_names: str | None = None
+    used_name: str | None = None
+    used_given: str | None = None
+    birth_date: str | None = None
+    sex: str | None = None
+    birth_place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A coded value: code, OID of its system, label as written by the sender."""
+
+    code: str
+    system: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who wrote a document. `person_id` and `organisation_id` are national ids (PS_IdNat, Struct_IdNat)."""
+
+    name: str = ""
+    person_id: str | None = None
+    organisation: str = ""
+    organisation_id: str | None = None
+    role: Coded | None = None
+
+
+class DocumentForm(StrEnum):
+    CDA = "cda"
+    PDF = "pdf"
+    OTHER = "other"  # an image, a text, a word-processor file, an opaque entry of an archive
+
+
+Action = Literal["none", "replace", "delete"]
+Level = Literal["N1", "N3", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One CDA, form, PDF or other file that can be filed.
+
+    `unique_id` is `root` or `root^extension` for a CDA, else `sha256:` + the digest of the bytes.
+    `created_at` and `act_at` are ISO 8601; UTC (`…Z`) when the source knew its zone. `replaces` are the
+    unique ids named by relatedDocument RPLC. `archive` is the index of its archive in the message, None for
+    a loose document. `attachments` are the numbers of the MIME leaves that carried it, its PDF twin included.
+    `body` is the decoded N1 body or the PDF copy of an N3 (what a human reads first), `text` its plain text
+    when it was extracted (PDF, N1 text), both possibly empty.
+    """
+
+    form: DocumentForm
+    unique_id: str
+    sha256: str
+    size: int
+    media_type: str
+    title: str = ""
+    name: str | None = None
+    type_code: Coded | None = None
+    class_code: Coded | None = None
+    format_code: Coded | None = None
+    facility_code: Coded | None = None
+    practice_code: Coded | None = None
+    confidentiality: tuple[Coded, ...] = ()
+    patient: Identity | None = None
+    authors: tuple[Author, ...] = ()
+    custodian_id: str | None = None
+    created_at: str | None = None
+    act_at: str | None = None
+    language: str | None = None
+    action: Action = "none"
+    level: Level = "other"
+    set_id: str | None = None
+    version: str | None = None
+    replaces: tuple[str, ...] = ()
+    archive: int | None = None
+    attachments: tuple[int, ...] = ()
+    hash_ok: bool | None = None
+    size_ok: bool | None = None
+    body_type: str | None = None
+    body: bytes = field(default=b"", repr=False)
+    text: str = field(default="", repr=False)
+    raw: bytes = field(default=b"", repr=False)
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """One IHE_XDM archive: the leaf that carried it, what is wrong with it, its documents in order."""
+
+    name: str
+    attachment: int
+    sha256: str
+    defects: tuple[Defect, ...] = ()
+    documents: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureSeen:
+    """That a signature was there, and of which form; its verdict is given by `smime` (a later floor)."""
+
+    form: Literal["none", "detached", "opaque"] = "none"
+    protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A receipt that came in: a DSN or an MDN, reduced to what correlation needs (see `receipts`)."""
+
+    form: Literal["dsn", "mdn"]
+    original_message_id: str | None = None
+    original_envelope_id: str | None = None
+    final_recipient: str | None = None
+    original_recipient: str | None = None
+    disposition: str | None = None  # MDN: displayed, deleted, dispatched, processed
+    action: str | None = None  # DSN: failed, delayed, delivered, relayed, expanded
+    status: str | None = None  # DSN: 5.1.1
+    error: str | None = None  # the integration code 900 to 906, or the diagnostic class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedMessage:
+    """What the reader understood of one raw message. Nothing here was guessed without a defect beside it."""
+
+    headers: tuple[Header, ...] = ()
+    message_id: str | None = None
+    subject: str = ""
+    from_address: str | None = None
+    from_name: str = ""
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    return_path: str | None = None  # "" is the empty path `<>`; None when the header is absent
+    date: str | None = None
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+    auto_submitted: str | None = None
+    receipt_to: tuple[str, ...] = ()  # Disposition-Notification-To
+    content_type: str = "text/plain"
+    body: str = field(default="", repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    documents: tuple[Document, ...] = ()  # every filable document: those of the archives first, then loose ones
+    report: Report | None = None
+    signature: SignatureSeen = SignatureSeen()
+    defects: tuple[Defect, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, None when absent; names compare without case."""
+        wanted = name.lower()
+        return next((h.value for h in self.headers if h.name.lower() == wanted), None)
+
+
+# --- what the mind decides ------------------------------------------------------------------------------------
+
+
+class MessageClass(StrEnum):
+    """What sort of mail it is, in the order in which it is asked (RH-30)."""
+
+    DSN = "dsn"
+    MDN = "mdn"
+    AUTO_REPLY = "auto_reply"
+    XDM = "xdm"
+    DOCUMENT = "document"  # a document without archive: a PDF, a loose CDA, a scan
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a stable code, and the sentence that a French user reads. Journal and logs keep the code only."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """What it is. `kind` is an id of `config/document_types.yaml`, None when no rule was sure enough;
+    `confidence` runs from 0 to 1."""
+
+    message_class: MessageClass
+    kind: str | None = None
+    confidence: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usager:
+    """An usager of the site as the records know them. `ins_status` is one of provisoire, recuperee,
+    validee, qualifiee (RNIV); only the last may be filed to without a human. `doubtful` bars it too."""
+
+    id: str
+    identity: Identity
+    ins_status: str = "provisoire"
+    doubtful: bool = False
+    record_number: str | None = None
+    facility: str | None = None  # FINESS of the establishment
+
+
+Agreement = Literal["equal", "close", "different", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """One trait compared: its name, how the two sides agree, both values (for the human, never for a log)."""
+
+    name: str
+    agreement: Agreement
+    stated: str = ""
+    known: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An usager it could be, trait by trait."""
+
+    usager_id: str
+    record_number: str | None = None
+    traits: tuple[Trait, ...] = ()
+    ins_status: str = "provisoire"
+
+
+MatchOutcome = Literal["certain", "proposed", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Whose it is. `certain` has exactly one candidate and no code; else `code` is 902 to 906 (IG-LPS)."""
+
+    outcome: MatchOutcome = "none"
+    code: int | None = None
+    candidates: tuple[Candidate, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiledVersion:
+    """What the records already hold of a document: row id, version chain, whether it is the live one."""
+
+    document_id: str
+    usager_id: str
+    unique_id: str
+    sha256: str
+    set_id: str | None
+    version: str | None
+    live: bool
+    deleted: bool
+    author_organisation_id: str | None = None
+    author_ids: tuple[str, ...] = ()
+
+
+# --- plans, steps, outcomes -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """File one document in one usager's record. `document` is its index in `ParsedMessage.documents`.
+
+    `supersedes` is the row id of the version that this one replaces or deletes; when the live version is no
+    longer that one at the time of filing, the plan is stale and the message is thought about again.
+    """
+
+    document: int
+    unique_id: str
+    usager_id: str
+    kind: str | None
+    action: Action = "none"
+    supersedes: str | None = None
+    by: str = "hub"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """Hand one document to the DUI (by MLLP; a later issue)."""
+
+    document: int
+    target: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Send a mail: a copy of the message as it came, or a notice without health data."""
+
+    content: Literal["copy", "notice"]
+    recipient: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Answer the MDN that the sender asked for. `code` 0 is success, else 900 to 906; `label` is official."""
+
+    recipient: str
+    code: int = 0
+    label: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Put before a human, with the reasons. `about` says what the human must decide."""
+
+    about: Literal["message", "receipt"] = "message"
+    reasons: tuple[Reason, ...] = ()
+    match: Match | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Refuse the message: it stays in the spool, nothing is filed, the sender is told if they asked."""
+
+    reasons: tuple[Reason, ...] = ()
+    reason: str = ""
+
+
+Step = Filing | Handover | Delivery | Receipt | Hold | Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTried:
+    """One rule of `routes.yaml` as it was tried: its conditions with the value seen, and whether each held."""
+
+    name: str
+    line: int
+    matched: bool
+    conditions: tuple[tuple[str, str, bool], ...] = ()  # (condition as written, value seen, held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All deeds for one message, in order, and the rule that decided them."""
+
+    rule: str
+    steps: tuple[Step, ...] = ()
+    tried: tuple[RuleTried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thought:
+    """Everything the mind concluded on one message: what `hub explain` prints and the spool keeps."""
+
+    classification: Classification
+    match: Match
+    plan: Plan
+    kinds: tuple[str | None, ...] = ()  # kind of each document, in order
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The deed is done; `answer` is what the other side said, without personal content."""
+
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now: try again at `until` (aware UTC)."""
+
+    until: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """It may have happened: the connection broke after the final dot. Neither sent nor failed."""
+
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will not happen by itself; a human must decide."""
+
+    reason: str
+
+
+Outcome = Done | Deferred | Uncertain | Failed

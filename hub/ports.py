@@ -1,0 +1,201 @@
+"""What the story needs from the world, as Protocols. The real ones live in the hands, the fakes in
+`tests/fakes.py`; both pass the same contract tests. Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.engine import Connection
+
+from hub.message import (
+    Document,
+    Envelope,
+    FiledVersion,
+    Filing,
+    Hold,
+    Identity,
+    Outcome,
+    ParsedMessage,
+    Step,
+    Thought,
+    Usager,
+)
+
+
+class Clock(Protocol):
+    """The only source of time. UTC, aware."""
+
+    def __call__(self) -> datetime: ...
+
+
+class Sealer(Protocol):
+    """Encrypts and decrypts what is kept at rest (AES-256-GCM). `aad` binds a piece to its place: a sealed
+    piece opened with another `aad` fails. Raises Damaged when bytes were altered, Misconfigured when the key
+    is not in the ring."""
+
+    def seal(self, clear: bytes, aad: bytes) -> bytes: ...
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes: ...
+
+
+class Reader(Protocol):
+    """Reads foreign bytes out of harm's way. Raises Damaged when the child died or hit a limit."""
+
+    async def read(self, raw: bytes) -> ParsedMessage: ...
+
+
+# An effect joins the transaction that records its step: filing is exactly once (house.md, States).
+Effect = Callable[[Connection], Outcome]
+
+
+class Records(Protocol):
+    """Usagers, filed documents and the work list."""
+
+    async def candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
+        """Usagers that share an INS, or a birth name or birth date, with one of the identities."""
+        ...
+
+    async def versions(self, documents: Iterable[Document]) -> tuple[FiledVersion, ...]:
+        """What is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
+        ...
+
+    def filing(self, message_id: str, step: Filing, document: Document) -> Effect: ...
+
+    def holding(self, message_id: str, step: Hold) -> Effect: ...
+
+
+class Sender(Protocol):
+    """The door out: one mail to one recipient through the operator of a mailbox.
+
+    Raises Temporary (4xx, no connection), Permanent (5xx), UncertainDelivery (cut after the final dot).
+    Returns the server's last line. `raw` is sent as it is, byte for byte (CRLF line ends)."""
+
+    async def send(self, mailbox: str, sender: str, recipient: str, raw: bytes) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One message met in a mailbox. `received_at` is INTERNALDATE; `message_id` the header as found, or None."""
+
+    mailbox: str
+    uidvalidity: int
+    uid: int
+    received_at: datetime
+    message_id: str | None = None
+    peer: str = ""
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`id` is the message that the bytes now stand for; `new` is False for a twin of one accepted before."""
+
+    id: str
+    new: bool
+
+
+class BlobSink(Protocol):
+    """A blob in the making: sealed piece by piece, so that no clear byte ever touches the disk."""
+
+    size: int
+
+    async def write(self, piece: bytes) -> None: ...
+
+    async def discard(self) -> None:
+        """Forget it (idempotent; also after `accept`, where it does nothing)."""
+        ...
+
+
+class Intake(Protocol):
+    """The side of the spool that a door in uses. Every call is durable when it returns."""
+
+    async def cursor(self, mailbox: str) -> tuple[int, int] | None:
+        """(uidvalidity, last_uid), None for a mailbox never read."""
+        ...
+
+    async def seen(self, mailbox: str, uidvalidity: int) -> frozenset[int]:
+        """All UIDs of this epoch that were accepted."""
+        ...
+
+    async def new_blob(self) -> BlobSink: ...
+
+    async def accept(self, arrival: Arrival, blob: BlobSink) -> Accepted:
+        """Make the blob durable, then commit the message (or note its twin). One transaction: the blob row, the
+        message row, the seen row, a journal entry. Returning means that a restart finishes it."""
+        ...
+
+    async def unmarked(self, mailbox: str, uidvalidity: int) -> tuple[int, ...]:
+        """UIDs accepted in this epoch whose mark in the mailbox was not yet verified."""
+        ...
+
+    async def marked(self, mailbox: str, uidvalidity: int, uids: Iterable[int]) -> None: ...
+
+    async def advance(self, mailbox: str, uidvalidity: int, last_uid: int) -> None:
+        """Everything up to `last_uid` of this epoch was seen (also when nothing was new: progress mark)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStep:
+    """A step still to do, with what was written before: its number, stage and the Message-ID it sends under."""
+
+    number: int
+    step: Step
+    stage: str = ""
+    attempts: int = 0
+    outgoing_id: str | None = None
+
+
+class Spool(Protocol):
+    """The one truth (house.md, States). All writes are fenced: they raise LostLease when the lease is gone."""
+
+    async def load(self, message_id: str) -> tuple[Envelope, bytes] | None:
+        """Take the lease; None when there is nothing to do now (done, held, not due, leased by another)."""
+        ...
+
+    async def open_steps(self, message_id: str) -> tuple[OpenStep, ...] | None:
+        """The steps still to do, in order; None when there is no plan yet."""
+        ...
+
+    async def save_plan(self, message_id: str, thought: Thought) -> tuple[OpenStep, ...]: ...
+
+    async def stage(self, message_id: str, number: int, stage: str, outgoing_id: str) -> None:
+        """Written before a deed that cannot be taken back. `outgoing_id` once written never changes."""
+        ...
+
+    async def record(self, message_id: str, number: int, outcome: Outcome | Effect) -> Outcome:
+        """Settle one step in one transaction; an Effect runs inside it and gives the outcome. Journals the deed.
+        When every step is settled the message becomes DONE, or HELD (a Hold among the steps, a step Failed or
+        Uncertain)."""
+        ...
+
+    async def rethink(self, message_id: str) -> None:
+        """Drop a plan of which nothing is done: the message is ACCEPTED again, due at once."""
+        ...
+
+    async def postpone(self, message_id: str, reason: str, until: datetime | None = None) -> None:
+        """The trip failed as a whole (unknown exception, reader unavailable): count it, give the lease back, due
+        later with growing delays; HELD when the attempts or the age are used up."""
+        ...
+
+    async def hold(self, message_id: str, step: Hold) -> None:
+        """Put the whole message before a human without a plan (damaged beyond reading, killed its worker)."""
+        ...
+
+    async def yield_lease(self, message_id: str) -> None:
+        """Give the lease back at the end of a carry, whatever is left."""
+        ...
+
+    async def renew(self, message_id: str) -> bool:
+        """Make the lease longer; False when it was lost."""
+        ...
+
+    async def due(self, limit: int = 500) -> tuple[str, ...]:
+        """Ids to carry now: due, no live lease. Leases that ended count as deaths; too many deaths: HELD."""
+        ...

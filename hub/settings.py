@@ -1,0 +1,247 @@
+"""Every setting of the hub: typed, with its default and its reason.
+
+`config/hub.yaml` shows each one at its default with its why; a site writes only its differences in its own
+`hub.yaml`. A test checks both directions: every setting is explained there, every explanation is a setting.
+Relative paths are taken from the folder of the site's `hub.yaml`. Secrets never stand in the file: they are
+named by files (`password_file`).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+
+from hub import configuration
+
+
+def _seconds(value: object) -> object:
+    """`90s`, `10m`, `2h`, `7d` or a number of seconds."""
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1] in "smhd":
+        return timedelta(seconds=int(value[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[value[-1]])
+    if isinstance(value, str):
+        raise ValueError("a duration is expected, such as 90s, 10m, 2h or 7d")
+    return value
+
+
+def _bytes(value: object) -> object:
+    """`64KB`, `25MB` (powers of 1,024) or a number of bytes."""
+    if isinstance(value, str):
+        for unit, factor in (("KB", 1024), ("MB", 1024**2), ("GB", 1024**3)):
+            if value.endswith(unit) and value[: -len(unit)].strip().isdigit():
+                return int(value[: -len(unit)]) * factor
+        raise ValueError("a size is expected, such as 64KB or 25MB")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds), PlainSerializer(lambda d: f"{int(d.total_seconds())}s")]
+Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(Section):
+    name: str = "Établissement"
+    finess: str = ""
+    product_reference: str = ""
+    timezone: str = "Europe/Paris"
+
+    @field_validator("product_reference")
+    @classmethod
+    def _is_a_reference(cls, value: str) -> str:
+        if value and not (value.isascii() and value.isalnum()):
+            raise ValueError("X-MSS-NIL takes letters and digits only (ECO.2.4.3)")
+        return value
+
+
+class Secret(Section):
+    """A client certificate with its key: one PEM file, PEM certificate and key files, or a PKCS#12 file."""
+
+    file: Path
+    key_file: Path | None = None
+    password_file: Path | None = None
+
+
+class Endpoint(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+    tls: Literal["implicit", "starttls"]
+    server_name: str | None = None
+
+
+class Operator(Section):
+    name: str
+    imap: Endpoint
+    smtp: Endpoint
+    ca_file: Path
+    certificate: Secret | None = None
+    sasl: Literal["external", "plain", "login", "none"] = "external"
+    smtp_sasl: Literal["external", "plain", "login", "none"] = "none"
+    ciphers: str = (
+        "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256"
+    )
+    tls13: bool = True
+
+
+class Mailbox(Section):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    address: str
+    operator: str
+    display_name: str = ""
+    folder: str = "INBOX"
+    after: Literal["mark", "move"] = "mark"
+    mark: str = "$HubAccepted"
+    move_to: str = "Traites"
+    test: bool = False
+    sasl: Literal["external", "plain", "login", "none"] | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    certificate: Secret | None = None
+
+
+class Watching(Section):
+    idle_renewal: Duration = timedelta(minutes=9)
+    poll: Duration = timedelta(minutes=5)
+    command_timeout: Duration = timedelta(seconds=60)
+    connect_timeout: Duration = timedelta(seconds=30)
+    backoff_first: Duration = timedelta(seconds=2)
+    backoff_most: Duration = timedelta(minutes=5)
+    piece: Size = 1024**2
+    message_most: Size = 200 * 1024**2
+
+    @field_validator("idle_renewal")
+    @classmethod
+    def _within_ten_minutes(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= timedelta(minutes=10):
+            raise ValueError("IDLE is renewed within 10 minutes (complaints.md, row 4)")
+        return value
+
+
+class Reading(Section):
+    header_block: Size = 256 * 1024
+    header: Size = 32 * 1024
+    parts: int = Field(default=1_000, ge=1)
+    depth: int = Field(default=50, ge=1)
+    message: Size = 60 * 1024**2
+    entries: int = Field(default=500, ge=1)
+    unpacked: Size = 200 * 1024**2
+    ratio: int = Field(default=200, ge=1)
+    memory: Size = 1024**3
+    seconds: Duration = timedelta(seconds=20)
+    processes: int = Field(default=1, ge=1)
+    recycle_after: int = Field(default=2_000, ge=1)
+
+
+class Spooling(Section):
+    lease: Duration = timedelta(minutes=2)
+    attempts: int = Field(default=12, ge=1)
+    deaths: int = Field(default=3, ge=1)
+    retry_first: Duration = timedelta(seconds=30)
+    retry_most: Duration = timedelta(hours=2)
+    give_up_after: Duration = timedelta(days=3)
+    sweep_every: Duration = timedelta(seconds=30)
+    inline_most: Size = 64 * 1024
+
+
+class Working(Section):
+    processes: int = Field(default=1, ge=0)
+    threads: int = Field(default=4, ge=1)
+
+
+class Sending(Section):
+    connect_timeout: Duration = timedelta(seconds=30)
+    command_timeout: Duration = timedelta(seconds=60)
+    idle_close: Duration = timedelta(seconds=55)
+
+
+class Deciding(Section):
+    kind_confidence: float = Field(default=0.6, ge=0, le=1)
+    qualified_statuses: tuple[str, ...] = ("qualifiee",)
+    birth_place_required: bool = False
+    order_grace: Duration = timedelta(minutes=10)
+    member_domains: tuple[str, ...] = ()
+    unknown_previous: Literal["file", "hold"] = "file"
+
+
+class Settings(Section):
+    database_url: str = "sqlite:///hub.db"
+    broker_url: str = "sql://"
+    data_dir: Path = Path(".")
+    key_file: Path = Path("keys/data.keys")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    routes_file: Path = Path("routes.yaml")
+    document_types_file: Path | None = None
+    codes_dir: Path | None = None
+    site: Site = Site()
+    operators: tuple[Operator, ...] = ()
+    mailboxes: tuple[Mailbox, ...] = ()
+    watching: Watching = Watching()
+    reading: Reading = Reading()
+    spooling: Spooling = Spooling()
+    working: Working = Working()
+    sending: Sending = Sending()
+    deciding: Deciding = Deciding()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        operators = [operator.name for operator in self.operators]
+        mailboxes = [mailbox.name for mailbox in self.mailboxes]
+        if len(set(operators)) < len(operators):
+            raise ValueError("two operators have the same name")
+        if len(set(mailboxes)) < len(mailboxes):
+            raise ValueError("two mailboxes have the same name")
+        for mailbox in self.mailboxes:
+            if mailbox.operator not in operators:
+                raise ValueError(f"mailbox {mailbox.name}: no operator is called {mailbox.operator}")
+        if self.mailboxes and not self.site.product_reference:
+            raise ValueError("site.product_reference (X-MSS-NIL, ECO.2.4.3) is needed to send anything")
+        return self
+
+    def operator_of(self, mailbox: Mailbox) -> Operator:
+        return next(operator for operator in self.operators if operator.name == mailbox.operator)
+
+    def mailbox(self, name: str) -> Mailbox | None:
+        return next((mailbox for mailbox in self.mailboxes if mailbox.name == name), None)
+
+
+def default_config_dir() -> Path:
+    """The folder of the shipped configuration: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).parent / "_config"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "config"
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings of a site, its paths made absolute. Raises Misconfigured with `file:line` errors."""
+    settings = configuration.load(Settings, path)
+    return with_absolute_paths(settings, path.resolve().parent)
+
+
+def with_absolute_paths(settings: Settings, base: Path) -> Settings:
+    """The same settings with every relative path taken from `base`."""
+
+    def absolute(value: object) -> object:
+        if isinstance(value, Path):
+            return Path(os.path.normpath(base / value))
+        if isinstance(value, Section):
+            return value.model_copy(update={k: absolute(v) for k, v in value})
+        if isinstance(value, tuple):
+            return tuple(absolute(item) for item in value)
+        return value
+
+    moved = absolute(settings)
+    assert isinstance(moved, Settings)
+    url = moved.database_url
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and url != "sqlite://":
+        url = f"sqlite:///{os.path.normpath(base / url.removeprefix('sqlite:///'))}"
+    return moved.model_copy(
+        update={
+            "database_url": url,
+            "document_types_file": moved.document_types_file or default_config_dir() / "document_types.yaml",
+            "codes_dir": moved.codes_dir or default_config_dir() / "codes",
+        }
+    )

@@ -1,0 +1,243 @@
+"""SQLModel tables, and nothing else.
+
+Times are UTC, aware (`DateTime(timezone=True)` through `Instant`, since SQLite forgets zones). States are those
+of house.md. Every foreign key names its row; nothing here is ever deleted by a trip. Health data stand in
+`raw`-like columns only sealed (see `hub.spool.blobs`), except the traits of usagers, which matching must search.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Index, LargeBinary, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlmodel import Field, SQLModel
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime on every engine. A naive one is a fault of ours and refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime was about to be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _instant(**options: Any) -> Any:
+    return Column(Instant(), **options)
+
+
+class BlobRow(SQLModel, table=True):
+    """A content-addressed blob. `sealed` holds small ones; the file `blobs/ab/abcd…` the others."""
+
+    __tablename__ = "blob"
+    sha256: str = Field(primary_key=True, max_length=64)
+    size: int
+    key_id: str = Field(max_length=16)
+    sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class MessageRow(SQLModel, table=True):
+    """One accepted message: the spool's truth. `state` is ACCEPTED, PLANNED, HELD or DONE."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("mailbox", "uidvalidity", "uid", name="uq_message_uid"),
+        UniqueConstraint("fingerprint", name="uq_message_fingerprint"),
+        Index("ix_message_due", "state", "due_at"),
+    )
+    id: str = Field(primary_key=True, max_length=32)
+    state: str = Field(max_length=10)
+    door: str = Field(max_length=10)
+    mailbox: str | None = Field(default=None, max_length=64)
+    test: bool = False
+    peer: str = ""
+    sender: str | None = None
+    recipients: str = ""  # one a line
+    message_id: str | None = Field(default=None, index=True)
+    fingerprint: str = Field(max_length=64)  # SHA-256 of (mailbox, Message-ID, digest of the bytes)
+    sha256: str = Field(foreign_key="blob.sha256", max_length=64)
+    size: int
+    uidvalidity: int | None = None
+    uid: int | None = None
+    received_at: datetime = Field(sa_column=_instant(nullable=False))
+    accepted_at: datetime = Field(sa_column=_instant(nullable=False))
+    marked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    due_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))  # None: nothing is due
+    lease_owner: str | None = Field(default=None, max_length=64)
+    lease_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    attempts: int = 0  # over the whole trip, whatever failed
+    deaths: int = 0  # leases that ended without a word: the worker died
+    last_error: str = ""
+    kind: str | None = Field(default=None, max_length=64)
+    message_class: str | None = Field(default=None, max_length=16)
+    thought: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))  # sealed
+    closed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class SeenRow(SQLModel, table=True):
+    """Every (mailbox, UIDVALIDITY, UID) met, with the message it stands for: twins and old epochs included."""
+
+    __tablename__ = "seen"
+    __table_args__ = (Index("ix_seen_message", "message"),)
+    mailbox: str = Field(primary_key=True, max_length=64)
+    uidvalidity: int = Field(primary_key=True)
+    uid: int = Field(primary_key=True)
+    message: str = Field(foreign_key="message.id", max_length=32)
+    seen_at: datetime = Field(sa_column=_instant(nullable=False))
+    marked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class CursorRow(SQLModel, table=True):
+    """How far a mailbox was read: every UID up to `last_uid` of this epoch is in `seen`."""
+
+    __tablename__ = "cursor"
+    mailbox: str = Field(primary_key=True, max_length=64)
+    uidvalidity: int
+    last_uid: int
+    compared_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class StepRow(SQLModel, table=True):
+    """One step of a plan. `state` is TODO, DONE, DEFERRED, UNCERTAIN or FAILED; `body` is the sealed step.
+
+    `stage` is written before a deed that cannot be taken back (`sending` before DATA)."""
+
+    __tablename__ = "step"
+    message: str = Field(primary_key=True, foreign_key="message.id", max_length=32)
+    number: int = Field(primary_key=True)
+    type: str = Field(max_length=16)
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str = Field(max_length=10)
+    stage: str = Field(default="", max_length=16)
+    attempts: int = 0
+    due_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    answer: str = ""
+    outgoing_id: str | None = None  # the Message-ID of what this step sends, for ever the same
+    settled_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class UsagerRow(SQLModel, table=True):
+    """An usager of the site. Names are stored as given and in the compared form (see `routing.match`)."""
+
+    __tablename__ = "usager"
+    id: str = Field(primary_key=True, max_length=32)
+    record_number: str | None = Field(default=None, unique=True)
+    ins: str | None = Field(default=None, index=True, max_length=15)
+    ins_oid: str | None = None
+    ins_status: str = "provisoire"
+    doubtful: bool = False
+    birth_name: str | None = None
+    first_given: str | None = None
+    given_names: str | None = None
+    used_name: str | None = None
+    used_given: str | None = None
+    birth_date: str | None = Field(default=None, index=True)
+    sex: str | None = None
+    birth_place: str | None = None
+    birth_name_key: str | None = Field(default=None, index=True)
+    used_name_key: str | None = Field(default=None, index=True)
+    facility: str | None = None
+    updated_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class DocumentRow(SQLModel, table=True):
+    """A document in an usager's record. One row a version; `live` is the one to read.
+
+    Idempotent on (usager, unique_id, sha256): the same document received twice is filed once."""
+
+    __tablename__ = "document"
+    __table_args__ = (
+        UniqueConstraint("usager", "unique_id", "sha256", name="uq_document_once"),
+        Index("ix_document_set", "set_id"),
+        Index("ix_document_unique", "unique_id"),
+        Index("ix_document_digest", "sha256"),
+    )
+    id: str = Field(primary_key=True, max_length=32)
+    usager: str = Field(foreign_key="usager.id", index=True, max_length=32)
+    message: str = Field(foreign_key="message.id", index=True, max_length=32)
+    unique_id: str
+    sha256: str = Field(foreign_key="blob.sha256", max_length=64)
+    set_id: str | None = None
+    version: str | None = None
+    supersedes: str | None = Field(default=None, foreign_key="document.id", max_length=32)
+    live: bool = True
+    deleted: bool = False
+    kind: str | None = Field(default=None, max_length=64)
+    type_code: str | None = None
+    type_system: str | None = None
+    title: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # sealed
+    form: str = Field(max_length=8)
+    media_type: str = ""
+    confidentiality: str = ""  # codes, separated by blanks
+    created_at: str | None = None
+    act_at: str | None = None
+    author_organisation: str | None = None
+    author_ids: str = ""  # one a line
+    filed_at: datetime = Field(sa_column=_instant(nullable=False))
+    filed_by: str = "hub"
+
+
+class WorkRow(SQLModel, table=True):
+    """The work list: what a human must decide. `reasons` is sealed JSON of `hub.message.Hold`."""
+
+    __tablename__ = "work"
+    __table_args__ = (Index("ix_work_open", "closed_at"),)
+    id: str = Field(primary_key=True, max_length=32)
+    message: str = Field(foreign_key="message.id", index=True, max_length=32)
+    about: str = Field(max_length=16)
+    codes: str = ""  # reason codes only, separated by blanks: may be logged
+    reasons: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    opened_at: datetime = Field(sa_column=_instant(nullable=False))
+    closed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    closed_by: str | None = None
+    decision: str = ""
+
+
+class JournalRow(SQLModel, table=True):
+    """One deed (ECO.4.1.2): append-only, each row chained to the one before by `hash`."""
+
+    __tablename__ = "journal"
+    number: int = Field(primary_key=True)
+    at: str  # local time with offset, ISO 8601
+    author: str
+    action: str = Field(max_length=32)
+    message: str | None = Field(default=None, index=True, max_length=32)
+    request: str = Field(default="", sa_column=Column(Text, nullable=False))
+    answer: str = Field(default="", sa_column=Column(Text, nullable=False))
+    previous: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
+
+
+class JournalHeadRow(SQLModel, table=True):
+    """The last link of the chain: one row, locked by every append."""
+
+    __tablename__ = "journal_head"
+    id: int = Field(default=1, primary_key=True)
+    number: int
+    hash: str = Field(max_length=64)
+
+
+class QueueRow(SQLModel, table=True):
+    """The embedded broker's queue: hints only (house.md, States)."""
+
+    __tablename__ = "queue"
+    __table_args__ = (Index("ix_queue_due", "queue", "eta"),)
+    id: str = Field(primary_key=True, max_length=36)
+    queue: str = Field(max_length=64)
+    eta: float  # seconds since the epoch
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    owner: str | None = Field(default=None, max_length=64)
+    lease_until: float | None = None

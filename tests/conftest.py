@@ -1,0 +1,33 @@
+"""Shared fixtures. A part that is missing skips loudly at home and fails in CI (examples.md: dramatiq)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.pki import Authority
+
+PROJECT_ROOT = Path(__file__).parent.parent
+
+
+def missing(reason: str) -> None:
+    """End the test: failed in CI, skipped elsewhere, the reason in plain sight."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def testkit() -> Path:
+    """The official data, by `HUB_TESTKIT`."""
+    root = Path(os.environ.get("HUB_TESTKIT", PROJECT_ROOT / "../shared/testkit")).resolve()
+    if not (root / "xdm/expected.json").is_file():
+        missing(f"test kit not found at {root}: set HUB_TESTKIT")
+    return root
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki"))
