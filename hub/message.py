@@ -1,7 +1,7 @@
 """The types that flow between rooms.
 
 Everything here is a frozen dataclass of plain values: it can be compared, written to the spool as JSON
-(`encode`/`decode` in `hub.spool`) and handed across a process border. No dict crosses a room, no type here
+(`hub.encoding`) and handed across a process border. No dict crosses a room, no type here
 knows how it was read or where it will be stored. Text from outside is kept as a best guess beside its
 defects; nothing in this file raises on bad content.
 """
@@ -56,6 +56,21 @@ class Envelope:
     size: int = 0
     sha256: str = ""
     test: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Caps of the reader, on raw bytes before any parser sees them (libs.md §10). Bytes, except `parts`, `depth`,
+    `entries` (of an archive) and `ratio` (unpacked over packed). The defaults are those of `hub.settings.Reading`."""
+
+    header_block: int = 256 * 1024
+    header: int = 32 * 1024
+    parts: int = 1_000
+    depth: int = 50
+    message: int = 60 * 1024**2
+    entries: int = 500
+    unpacked: int = 200 * 1024**2
+    ratio: int = 200
 
 
 # --- what the reader finds ------------------------------------------------------------------------------------
@@ -390,6 +405,7 @@ class Filing:
     kind: str | None
     action: Action = "none"
     supersedes: str | None = None
+    historic: bool = False  # an older version than the live one: kept in the chain, never the one to read
     by: str = "hub"
     reason: str = ""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy.engine import Connection
@@ -52,6 +52,30 @@ class Reader(Protocol):
 Effect = Callable[[Connection], Outcome]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob that is durable (its file and folder fsynced), or small enough to travel in its row (`sealed`)."""
+
+    sha256: str
+    size: int
+    key_id: str
+    sealed: bytes | None = None
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes, sealed at rest, written before the row that names them."""
+
+    async def put(self, raw: bytes) -> StoredBlob: ...
+
+    def name(self, connection: Connection, blob: StoredBlob) -> None:
+        """Insert its row in the caller's transaction; nothing when the row is already there."""
+        ...
+
+    async def get(self, sha256: str) -> bytes:
+        """The clear bytes, their digest checked. Raises Damaged (altered or missing)."""
+        ...
+
+
 class Records(Protocol):
     """Usagers, filed documents and the work list."""
 
@@ -63,9 +87,19 @@ class Records(Protocol):
         """What is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
         ...
 
-    def filing(self, message_id: str, step: Filing, document: Document) -> Effect: ...
+    async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
+        """Makes the document's blob durable, then gives the effect that files it: `Done("filed")`,
+        `Done("already filed")` (same unique id and digest), or raises StalePlan when the live version is no longer
+        `step.supersedes`."""
+        ...
 
-    def holding(self, message_id: str, step: Hold) -> Effect: ...
+    def holding(self, message_id: str, step: Hold) -> Effect:
+        """Opens a line of the work list (one for each message and `about`: repeating changes nothing)."""
+        ...
+
+    def closing(self, message_id: str, by: str, decision: str) -> Effect:
+        """Closes the open lines of the message."""
+        ...
 
 
 class Sender(Protocol):
@@ -155,8 +189,12 @@ class OpenStep:
 class Spool(Protocol):
     """The one truth (house.md, States). All writes are fenced: they raise LostLease when the lease is gone."""
 
-    async def load(self, message_id: str) -> tuple[Envelope, bytes] | None:
+    async def load(self, message_id: str) -> Envelope | None:
         """Take the lease; None when there is nothing to do now (done, held, not due, leased by another)."""
+        ...
+
+    async def raw(self, envelope: Envelope) -> bytes:
+        """The bytes as they came. Raises Damaged when the blob was altered or is missing."""
         ...
 
     async def open_steps(self, message_id: str) -> tuple[OpenStep, ...] | None:
@@ -171,17 +209,29 @@ class Spool(Protocol):
 
     async def record(self, message_id: str, number: int, outcome: Outcome | Effect) -> Outcome:
         """Settle one step in one transaction; an Effect runs inside it and gives the outcome. Journals the deed.
-        When every step is settled the message becomes DONE, or HELD (a Hold among the steps, a step Failed or
-        Uncertain)."""
+        Deferred and Uncertain steps are due again (an uncertain delivery goes out once more under the same
+        Message-ID), until attempts or age are used up: then FAILED. When every step is settled the message becomes
+        DONE, or HELD (a Hold among the steps, a step Failed)."""
         ...
 
     async def rethink(self, message_id: str) -> None:
-        """Drop a plan of which nothing is done: the message is ACCEPTED again, due at once."""
+        """Drop the steps not yet done: the message is ACCEPTED again, due at once. A later `save_plan` numbers its
+        steps after those that stay (filing twice what is filed does nothing)."""
         ...
 
-    async def postpone(self, message_id: str, reason: str, until: datetime | None = None) -> None:
-        """The trip failed as a whole (unknown exception, reader unavailable): count it, give the lease back, due
-        later with growing delays; HELD when the attempts or the age are used up."""
+    async def postpone(self, message_id: str, reason: str, until: datetime | None = None, counted: bool = True) -> None:
+        """The trip cannot go on now (unknown exception, reader unavailable): give the lease back, due later with
+        growing delays. `counted` ones use up the attempts: HELD when attempts or age are used up."""
+        ...
+
+    async def older_open(self, message_id: str, within: timedelta) -> bool:
+        """Whether the same mailbox has a message received before this one, at most `within` earlier, still ACCEPTED
+        or PLANNED."""
+        ...
+
+    async def release(self, message_id: str, thought: Thought, by: str, effect: Effect | None = None) -> None:
+        """A human finishes a held message: the plan's steps are appended, the message is PLANNED and due, `effect`
+        runs in the same transaction. Raises Permanent when the message is not before a human."""
         ...
 
     async def hold(self, message_id: str, step: Hold) -> None:
