@@ -430,12 +430,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Answer the MDN that the sender asked for. `code` 0 is success, else 900 to 906; `label` is official."""
+    """Answer the MDN that the sender asked for. `code` 0 is success, else 900 to 906; `label` is official.
+
+    `by` is who decided that it goes: `hub`, or the user who released it (the MDN then says sent manually)."""
 
     recipient: str
     code: int = 0
     label: str = ""
     reason: str = ""
+    by: str = "hub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,7 @@ class Sending(Section):
     connect_timeout: Duration = timedelta(seconds=30)
     command_timeout: Duration = timedelta(seconds=60)
     idle_close: Duration = timedelta(seconds=55)
+    receipt_return_path: Literal["empty", "mailbox"] = "empty"
 
 
 class Deciding(Section):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Index, LargeBinary, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, Text, TypeDecorator, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlmodel import Field, SQLModel
 
@@ -70,15 +70,17 @@ class MessageRow(SQLModel, table=True):
     fingerprint: str = Field(max_length=64)  # SHA-256 of (mailbox, Message-ID, digest of the bytes)
     sha256: str = Field(foreign_key="blob.sha256", max_length=64)
     size: int
-    uidvalidity: int | None = None
-    uid: int | None = None
+    uidvalidity: int | None = Field(default=None, sa_type=BigInteger)  # RFC 3501: 32 bits, unsigned
+    uid: int | None = Field(default=None, sa_type=BigInteger)
     received_at: datetime = Field(sa_column=_instant(nullable=False))
     accepted_at: datetime = Field(sa_column=_instant(nullable=False))
+    set_out_at: datetime = Field(sa_column=_instant(nullable=False))  # accepted or last released: age counts from here
     marked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     due_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))  # None: nothing is due
+    plan_first: int = 1  # number of the first step of the present plan, or of the next one
     lease_owner: str | None = Field(default=None, max_length=64)
     lease_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    attempts: int = 0  # over the whole trip, whatever failed
+    attempts: int = 0  # postponed carries, over the whole trip: no half success resets them
     deaths: int = 0  # leases that ended without a word: the worker died
     last_error: str = ""
     kind: str | None = Field(default=None, max_length=64)
@@ -91,10 +93,19 @@ class SeenRow(SQLModel, table=True):
     """Every (mailbox, UIDVALIDITY, UID) met, with the message it stands for: twins and old epochs included."""
 
     __tablename__ = "seen"
-    __table_args__ = (Index("ix_seen_message", "message"),)
+    __table_args__ = (
+        Index("ix_seen_message", "message"),
+        Index(
+            "ix_seen_unmarked",
+            "mailbox",
+            "uidvalidity",
+            sqlite_where=text("marked_at IS NULL"),
+            postgresql_where=text("marked_at IS NULL"),
+        ),
+    )
     mailbox: str = Field(primary_key=True, max_length=64)
-    uidvalidity: int = Field(primary_key=True)
-    uid: int = Field(primary_key=True)
+    uidvalidity: int = Field(primary_key=True, sa_type=BigInteger)
+    uid: int = Field(primary_key=True, sa_type=BigInteger)
     message: str = Field(foreign_key="message.id", max_length=32)
     seen_at: datetime = Field(sa_column=_instant(nullable=False))
     marked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
@@ -105,13 +116,14 @@ class CursorRow(SQLModel, table=True):
 
     __tablename__ = "cursor"
     mailbox: str = Field(primary_key=True, max_length=64)
-    uidvalidity: int
-    last_uid: int
+    uidvalidity: int = Field(sa_type=BigInteger)
+    last_uid: int = Field(sa_type=BigInteger)
     compared_at: datetime = Field(sa_column=_instant(nullable=False))
 
 
 class StepRow(SQLModel, table=True):
-    """One step of a plan. `state` is TODO, DONE, DEFERRED, UNCERTAIN or FAILED; `body` is the sealed step.
+    """One step of a plan. `state` is TODO, DONE, DEFERRED, UNCERTAIN or FAILED, or DROPPED when a new plan replaced it
+    before it was done; `body` is the sealed step.
 
     `stage` is written before a deed that cannot be taken back (`sending` before DATA)."""
 

@@ -1,0 +1,91 @@
+"""The child's side of the cell. Reads requests from its socket until the other end is closed.
+
+Limits are set by the child itself, once its own code is loaded and before the first foreign byte: memory, no core file,
+no file written, no process started, few descriptors. A message that exhausts the memory is answered as such when
+Python could say so; a crash or a deadline is for the parent to see.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import socket
+from pathlib import Path
+
+from hub.cda import Codes
+from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict
+from hub.encoding import decode, encode
+from hub.parse import parse, parse_file
+
+DESCRIPTORS_MOST = 32
+
+
+def main(descriptor: int) -> None:
+    wire = socket.socket(fileno=descriptor)
+    orders = decode(_exactly(wire, REQUEST.unpack(_exactly(wire, REQUEST.size))[0]), Orders)
+    codes = Codes.from_tables({file.name: file.read_text("utf-8") for file in Path(orders.codes_dir).glob("*.csv")})
+    confine(orders.memory)
+    gc.freeze()
+    _answer(wire, Verdict.READY, b"")
+    while header := _exactly(wire, REQUEST.size):
+        length, read_pdf, name_length = REQUEST.unpack(header)
+        name = _exactly(wire, name_length).decode("utf-8", "replace")
+        raw = _exactly(wire, length)
+        signal.setitimer(signal.ITIMER_REAL, orders.alarm)  # its default deed is to end the process, C code or not
+        verdict, answer = _read(raw, name, orders, codes, bool(read_pdf))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        del raw
+        _answer(wire, verdict, answer)
+
+
+def _read(raw: bytes, name: str, orders: Orders, codes: Codes, read_pdf: bool) -> tuple[Verdict, bytes]:
+    try:
+        if name:
+            return Verdict.READ, encode(parse_file(raw, orders.limits, codes, name, read_pdf))
+        return Verdict.READ, encode(parse(raw, orders.limits, codes, read_pdf))
+    except MemoryError:
+        return Verdict.NO_MEMORY, b""
+    except Exception as error:  # parse promises not to raise: whatever it is, the parent names the outcome
+        return Verdict.FAILED, type(error).__name__.encode()
+
+
+def confine(memory: int) -> None:
+    """From here on: `memory` bytes of address space, no core dump, no file, no new process."""
+    limits = [
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NOFILE, DESCRIPTORS_MOST),
+    ]
+    for which, most in limits:
+        resource.setrlimit(which, (most, most))
+
+
+def _exactly(wire: socket.socket, size: int) -> bytes:
+    """`size` bytes without a second copy; nothing when the other end was closed."""
+    raw = wire.recv(size, socket.MSG_WAITALL) if size else b""
+    if len(raw) == size:
+        return raw
+    pieces = [raw]
+    while raw and sum(map(len, pieces)) < size:  # a signal may cut MSG_WAITALL short
+        raw = wire.recv(size - sum(map(len, pieces)), socket.MSG_WAITALL)
+        pieces.append(raw)
+    return b"".join(pieces) if raw else b""
+
+
+def _answer(wire: socket.socket, verdict: Verdict, answer: bytes) -> None:
+    header = ANSWER.pack(len(answer), verdict, _resident())
+    if len(answer) < 65536:
+        wire.sendall(header + answer)
+    else:
+        wire.sendall(header)
+        wire.sendall(answer)
+
+
+def _resident() -> int:
+    """Resident memory in bytes."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,232 @@
+"""The hub's side of the cell: a few children, one message each at a time, replaced when they die, grow or are worn.
+
+`read` waits for a free child. Failures: `Damaged` when the message killed two children in a row, `Temporary` when
+no child can be started. A cancelled `read` kills its child, since its answer would be taken for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict
+from hub.encoding import decode, encode
+from hub.errors import Damaged, Temporary
+from hub.message import Defect, DocumentForm, Limits, ParsedMessage
+
+START_DEADLINE = 20.0  # seconds; a start takes 0.2 on a quiet machine
+ALARM_AFTER = 5.0  # seconds after the parent's own deadline
+PIECE = 256 * 1024
+NAME_MOST = 1_000  # bytes
+
+# -I: no environment, no user site; -S: no `site`, the path is given. The child imports what `parse` needs and no more.
+_BOOT = (
+    "import os, sys; sys.path[:] = sys.argv[2].split(os.pathsep); "
+    "from hub.cell.child import main; main(int(sys.argv[1]))"
+)
+_ENVIRONMENT = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+_PUBLIC = "Ce message n'a pas pu être lu sans danger. Il est conservé tel quel et mis en attente."
+
+
+class Cell:
+    """A `hub.ports.Reader`. `memory` in bytes of address space a child, `seconds` of wall clock an attempt,
+    `processes` children, each replaced after `recycle_after` messages. Belongs to one event loop."""
+
+    def __init__(
+        self, limits: Limits, memory: int, seconds: float, processes: int, recycle_after: int, codes_dir: Path
+    ) -> None:
+        orders = Orders(limits=limits, memory=memory, alarm=seconds + ALARM_AFTER, codes_dir=str(codes_dir))
+        self._places = [_Place(orders, seconds, recycle_after) for _ in range(processes)]
+        self._free: asyncio.Queue[_Place] = asyncio.Queue()
+        for place in self._places:
+            self._free.put_nowait(place)
+
+    def start(self) -> None:
+        """Start the children now, so that the first message does not wait for one. Does not wait either."""
+        for place in self._places:
+            place.fill()
+
+    async def read(self, raw: bytes) -> ParsedMessage:
+        """Raises Damaged (unreadable for ever) or Temporary (no child)."""
+        return await self._read(raw, b"")
+
+    async def read_file(self, raw: bytes, name: str) -> ParsedMessage:
+        """A file given by hand (`hub.parse.parse_file`): a mail, a bare archive, CDA or PDF. Raises as `read`."""
+        return await self._read(raw, name.encode("utf-8", "replace")[:NAME_MOST] or b"-")
+
+    async def _read(self, raw: bytes, name: bytes) -> ParsedMessage:
+        place = await self._free.get()
+        try:
+            first = await place.ask(raw, name, read_pdf=True)
+            if isinstance(first, ParsedMessage):
+                return first
+            second = await place.ask(raw, name, read_pdf=False)
+            if isinstance(second, ParsedMessage):
+                return _without_pdf(second)
+            raise Damaged(f"the reader died twice: {first}, then {second}", _PUBLIC)
+        finally:
+            self._free.put_nowait(place)
+
+    async def close(self) -> None:
+        """End all children, those at work too."""
+        children = [child for place in self._places if (child := place.empty())]
+        for child in children:
+            child.kill()
+        for child in children:
+            await asyncio.to_thread(child.popen.wait)
+
+
+def _without_pdf(message: ParsedMessage) -> ParsedMessage:
+    """The second reading, told apart from a whole one when there was a PDF to leave out."""
+    seen = any(d.form is DocumentForm.PDF or d.body.startswith(b"%PDF-") for d in message.documents)
+    return replace(message, defects=(*message.defects, Defect("pdf-unreadable"))) if seen else message
+
+
+class _Place:
+    """Where one child sits, and the next when it is gone."""
+
+    def __init__(self, orders: Orders, seconds: float, recycle_after: int) -> None:
+        self._orders = orders
+        self._seconds = seconds
+        self._recycle_after = recycle_after
+        self._child: _Child | None = None
+
+    def fill(self) -> _Child:
+        """The child that sits here; a new one when there is none, or when it died while it had nothing to do."""
+        if self._child is not None and self._child.popen.poll() is not None:
+            self._drop(self._child)
+        if self._child is None:
+            self._child = _Child(self._orders)
+        return self._child
+
+    def empty(self) -> _Child | None:
+        child, self._child = self._child, None
+        return child
+
+    async def ask(self, raw: bytes, name: bytes, read_pdf: bool) -> ParsedMessage | str:
+        """The message, or why the child could not read it (then the child is gone)."""
+        child = await self._ready_child()
+        try:
+            async with asyncio.timeout(self._seconds):
+                verdict, answer = await child.exchange(REQUEST.pack(len(raw), read_pdf, len(name)) + name, raw)
+        except TimeoutError:
+            self._drop(child)
+            return "deadline"
+        except OSError:
+            self._drop(child)
+            return f"exit {await asyncio.to_thread(child.popen.wait)}"
+        except BaseException:  # cancelled: an answer may be under way
+            self._drop(child)
+            raise
+        if verdict is Verdict.READ:
+            self._wear(child)
+            return decode(answer, ParsedMessage)
+        self._drop(child)
+        return "memory" if verdict is Verdict.NO_MEMORY else f"exception {answer.decode('ascii', 'replace')[:60]}"
+
+    async def _ready_child(self) -> _Child:
+        child = self.fill()
+        if child.is_ready:
+            return child
+        try:
+            async with asyncio.timeout(START_DEADLINE):
+                orders = encode(self._orders)
+                await child.exchange(REQUEST.pack(len(orders), 0, 0), orders)
+        except (TimeoutError, OSError) as error:
+            self._drop(child)
+            raise Temporary(f"no reader process could be started: {type(error).__name__}") from None
+        except BaseException:
+            self._drop(child)
+            raise
+        child.is_ready = True
+        return child
+
+    def _drop(self, child: _Child) -> None:
+        child.kill()
+        if self._child is child:
+            self._child = None
+
+    def _wear(self, child: _Child) -> None:
+        """Replace a child that has read enough or kept too much; the next one starts while others work."""
+        child.served += 1
+        if self._child is child and (child.served >= self._recycle_after or child.resident > self._orders.memory // 4):
+            self._drop(child)
+            self.fill()
+
+
+class _Child:
+    """One child process and the socket to it."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.is_ready = False
+        self.served = 0
+        self.resident = 0
+        self._answer_most = orders.memory  # a longer answer than the child has memory is a lie
+        self._wire, theirs = socket.socketpair()
+        self._wire.setblocking(False)
+        with theirs:
+            # sys.executable and constants only: nothing of a message stands on the command line
+            self.popen = subprocess.Popen(  # noqa: S603
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-c",
+                    _BOOT,
+                    str(theirs.fileno()),
+                    os.pathsep.join(filter(None, sys.path)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=_ENVIRONMENT,
+            )
+
+    def kill(self) -> None:
+        """Idempotent. A thread waits for the end, so that nothing else has to."""
+        self._wire.close()
+        self.popen.kill()
+        threading.Thread(target=self.popen.wait, daemon=True).start()
+
+    async def exchange(self, header: bytes, raw: bytes) -> tuple[Verdict, bytes]:
+        """Send one request, take one answer. Raises OSError when the child is gone or talks nonsense."""
+        loop = asyncio.get_running_loop()
+        if len(raw) < PIECE:
+            await loop.sock_sendall(self._wire, header + raw)
+        else:
+            await loop.sock_sendall(self._wire, header)
+            await loop.sock_sendall(self._wire, raw)
+        first = b""
+        while len(first) < ANSWER.size:
+            first += await self._some(loop)
+        length, verdict, self.resident = ANSWER.unpack_from(first)
+        if length > self._answer_most or verdict not in Verdict.__members__.values():
+            raise OSError("nonsense from the reader")
+        answer = first[ANSWER.size :]
+        if len(answer) < length:
+            answer = await self._rest(loop, answer, length)
+        return Verdict(verdict), answer
+
+    async def _rest(self, loop: asyncio.AbstractEventLoop, begun: bytes, length: int) -> bytes:
+        buffer = bytearray(length)
+        buffer[: len(begun)] = begun
+        at, view = len(begun), memoryview(buffer)
+        while at < length:
+            got = await loop.sock_recv_into(self._wire, view[at:])
+            if not got:
+                raise ConnectionResetError
+            at += got
+        return bytes(buffer)
+
+    async def _some(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        piece = await loop.sock_recv(self._wire, PIECE)
+        if not piece:
+            raise ConnectionResetError
+        return piece

@@ -1,0 +1,68 @@
+"""`hub serve` runs the service; `hub worker` is one of its processes (a sysadmin may start more by hand)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from hub.cli.site import HERE, SiteOption, settings_file, settings_of
+from hub.settings import Settings
+from hub.wiring import open_house
+from hub.worker.actors import CarryingWorker
+from hub.worker.service import Service
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+    app.command("worker")(worker)
+
+
+def serve(site: SiteOption = HERE) -> None:
+    """Relève les boîtes aux lettres, traite et répond, jusqu'à l'arrêt (Ctrl-C ou SIGTERM)."""
+    settings = settings_of(site)
+    start_logging(settings)
+    house = open_house(settings)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await Service(house, settings_file(site).resolve()).run(stop)
+
+    try:
+        asyncio.run(run())
+    finally:
+        house.database.close()
+
+
+def worker(
+    site: SiteOption = HERE,
+    parent: Annotated[int | None, typer.Option(help="S'arrêter quand ce processus n'est plus le parent.")] = None,
+) -> None:
+    """Traite les messages déjà relevés (« hub serve » en lance autant que réglé ; on peut en ajouter)."""
+    settings = settings_of(site)
+    start_logging(settings)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    carrying = CarryingWorker(settings)
+    carrying.start()
+    while not stop.wait(0.5):
+        if parent is not None and os.getppid() != parent:  # the service was killed: do not outlive it
+            break
+    carrying.stop()
+
+
+def start_logging(settings: Settings) -> None:
+    """Logs go to standard error, for the journal of the system. Ids, codes and reasons only (RH-81)."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"
+    )
+    for noisy in ("aioimaplib", "alembic", "dramatiq", "watchfiles"):  # their debug lines quote what they carry
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -1,0 +1,128 @@
+"""`hub held` and `hub show`: what waits for a human, with the reasons, and all that is known of one message."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hub import journal
+from hub.cli import story
+from hub.cli.site import HERE, SiteOption, opened, opened_with_reader
+from hub.errors import Damaged, Permanent
+from hub.spool import MessageSummary
+from hub.wiring import House
+
+STATES = {"ACCEPTED": "reçu", "PLANNED": "en cours", "HELD": "en attente d'une décision", "DONE": "terminé"}
+STEP_STATES = {
+    "TODO": "à faire",
+    "DONE": "fait",
+    "DEFERRED": "reporté",
+    "UNCERTAIN": "incertain, sera renvoyé",
+    "FAILED": "échoué",
+}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("held")(held)
+    app.command("show")(show)
+
+
+def held(site: SiteOption = HERE) -> None:
+    """La liste de travail : chaque message en attente, avec ses raisons et ce qu'il faut faire."""
+    with opened(site) as house:
+        lines = asyncio.run(house.records.work())
+    if not lines:
+        print("Rien n'attend de décision.")
+        return
+    console = Console()
+    table = Table("message", "depuis", "sur quoi", "raisons", title="En attente d'une décision", title_justify="left")
+    for line in lines:
+        about = "l'accusé de lecture" if line.about == "receipt" else "le document"
+        reasons = "\n".join(reason.text for reason in line.hold.reasons)
+        since = line.opened_at.astimezone().strftime("%d/%m/%Y %H:%M")
+        table.add_row(line.message[:8], since, about, escape(reasons))
+    console.print(table)
+    console.print(
+        "Pour voir un message : hub show MESSAGE\n"
+        "Pour le classer : hub release MESSAGE --usager DOSSIER --by VOTRE_NOM\n"
+        "Pour clore sans classer : hub release MESSAGE --dismiss --by VOTRE_NOM"
+    )
+
+
+def show(
+    message: Annotated[str, typer.Argument(help="Le début de l'identifiant du message.")],
+    site: SiteOption = HERE,
+    save: Annotated[Path | None, typer.Option(help="Enregistrer ici le message tel que reçu (.eml).")] = None,
+) -> None:
+    """Tout ce que le hub sait d'un message : contenu, usager trait par trait, règle, plan, état, trace."""
+    asyncio.run(_show(message, site, save))
+
+
+async def _show(prefix: str, site: Path, save: Path | None) -> None:
+    async with opened_with_reader(site) as house:
+        message_id = await house.spool.find(prefix)
+        console = Console()
+        await _tell_state(console, house, message_id)
+        try:
+            await _tell_contents(console, house, message_id, save)
+        except Damaged as error:
+            console.print(f"\nLe contenu ne peut pas être relu sans risque ({escape(error.private)}).")
+        await _tell_steps(console, house, message_id)
+        _tell_journal(console, house, message_id)
+
+
+async def known(house: House, message_id: str) -> MessageSummary:
+    """The message of a full id that `find` gave."""
+    summary = await house.spool.message(message_id)
+    if summary is None:
+        raise Permanent("no message has this id", "Aucun message ne porte cet identifiant.")
+    return summary
+
+
+async def _tell_state(console: Console, house: House, message_id: str) -> None:
+    summary = await known(house, message_id)
+    envelope = summary.envelope
+    console.rule(f"message {message_id}", align="left")
+    console.print(f"État : {STATES[summary.state]}   boîte : {envelope.mailbox or '-'}   {envelope.size} octets")
+    console.print(f"Reçu le {envelope.received_at.astimezone():%d/%m/%Y %H:%M:%S}   empreinte {envelope.sha256[:16]}…")
+
+
+async def _tell_contents(console: Console, house: House, message_id: str, save: Path | None) -> None:
+    hub = house.start()
+    raw = await house.spool.raw((await known(house, message_id)).envelope)
+    if save is not None:
+        save.write_bytes(raw)
+        console.print(f"Message enregistré dans {save}.")
+    parsed = await hub.reader.read(raw)
+    thought = await house.spool.thought(message_id)
+    if thought is None:
+        story.tell_contents(console, parsed)
+    else:
+        story.tell(console, f"contenu de {message_id[:8]}", parsed, thought)
+
+
+async def _tell_steps(console: Console, house: House, message_id: str) -> None:
+    table = Table("n°", "étape", "état", "réponse", title="Étapes", title_justify="left", box=None)
+    for step in await house.spool.steps(message_id):
+        table.add_row(str(step.number), escape(story.in_words(step.step)), STEP_STATES[step.state], escape(step.answer))
+    console.print()
+    console.print(table)
+    for line in await house.records.work_of(message_id):
+        state = f"close par {line.closed_by} ({line.decision})" if line.closed_at else "ouverte"
+        console.print(f"Liste de travail : {escape(state)}")
+        for reason in line.hold.reasons:
+            console.print(f"  · {escape(reason.text)}")
+
+
+def _tell_journal(console: Console, house: House, message_id: str) -> None:
+    table = Table("quand", "qui", "action", "demande", "réponse", title="Trace", title_justify="left", box=None)
+    for entry in house.database.read_now(lambda c: journal.entries(c, message=message_id, last=200)):
+        table.add_row(entry.at, *(escape(x) for x in (entry.author, entry.action, entry.request, entry.answer)))
+    console.print()
+    console.print(table)

@@ -1,0 +1,74 @@
+"""Mails that the hub sends of its own: a copy of a message as it came, and a notice without health data.
+
+Neither says in its subject or text whose document it is about: only the copy's attachment does, and a copy goes
+where a rule of the site sends it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hub.compose.headers import one_line
+from hub.compose.letter import (
+    Letterhead,
+    header_block,
+    multipart,
+    original_part,
+    text_part,
+    transfer_encoding,
+    with_crlf,
+)
+
+COPY_SUBJECT = "Copie d'un message reçu"
+NOTICE_SUBJECT = "Avis du hub : un message reçu vous concerne"
+
+_COPY = """\
+Bonjour,
+
+Un message reçu dans la boîte {address} vous est transmis en copie, tel qu'il est arrivé. Il est joint à ce courriel.
+
+Ce qu'il faut faire : ouvrez la pièce jointe « message_original.eml ». Pour répondre à son auteur, écrivez-lui
+directement : une réponse à ce courriel ne lui parviendrait pas.
+"""
+_NOTICE = """\
+Bonjour,
+
+Un message reçu dans la boîte {address} vous concerne.
+{reason}
+Ce qu'il faut faire : consultez le hub ou la boîte ci-dessus. Par sécurité, cet avis ne contient aucune donnée de
+santé et ne nomme personne.
+"""
+
+
+def copy(
+    original_raw: bytes,
+    letterhead: Letterhead,
+    recipient: str,
+    message_id: str,
+    at: datetime,
+    subject: str = COPY_SUBJECT,
+) -> bytes:
+    """The message as it came, attached whole to a mail of ours. `at` is aware."""
+    carried = with_crlf(original_raw)
+    encoding = transfer_encoding(carried)
+    parts = [
+        text_part(_COPY.format(address=one_line(letterhead.address))),
+        original_part(carried, encoding, b'attachment; filename="message_original.eml"'),
+    ]
+    head = header_block(letterhead, recipient, subject, message_id, at, auto="auto-generated")
+    return head + multipart(b"multipart/mixed", parts, message_id, carried, encoding)
+
+
+def notice(
+    letterhead: Letterhead,
+    recipient: str,
+    message_id: str,
+    at: datetime,
+    reason: str = "",
+    subject: str = NOTICE_SUBJECT,
+) -> bytes:
+    """A mail that says only that something happened, and why. `reason` is a code or a French sentence without health
+    data, "" for none; `at` is aware."""
+    why = f"\nMotif : {one_line(reason)}\n" if one_line(reason) else ""
+    head = header_block(letterhead, recipient, subject, message_id, at, auto="auto-generated")
+    return head + text_part(_NOTICE.format(address=one_line(letterhead.address), reason=why))

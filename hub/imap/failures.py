@@ -1,0 +1,55 @@
+"""How the door in fails. Each error carries a stable `code` (for logs, progress marks and alerts).
+
+`ConnectionLost` means that the connection is closed, whoever closed it: open a new one. `CommandRefused` leaves the
+connection usable. `PeerRefused` needs a human (certificate, password, TLS), so the watcher waits its longest delay.
+"""
+
+from __future__ import annotations
+
+from hub.errors import Permanent, Temporary
+
+
+class ConnectionLost(Temporary):
+    """The connection is closed: by the peer, by a deadline of ours, or by us after a protocol surprise."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"imap connection lost: {code}")
+        self.code = code
+
+
+class CommandRefused(Temporary):
+    """The server answered NO or BAD. `code` is `command-no`, or `command-no-RESPONSECODE` when it gave one."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"imap command refused: {code}")
+        self.code = code
+
+
+class MessageGone(Temporary):
+    """The message left the folder meanwhile (another client moved or deleted it): no error of anybody."""
+
+    code = "gone"
+
+    def __init__(self) -> None:
+        super().__init__("imap message gone")
+
+
+class MessageTooLarge(Permanent):
+    """More bytes than `watching.message_most`."""
+
+    code = "too-large"
+
+    def __init__(self) -> None:
+        super().__init__("imap message over watching.message_most")
+
+
+class PeerRefused(Permanent):
+    """TLS could not be had, the certificate is not trusted, or the authentication was refused."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            f"imap peer refused: {code}",
+            "La connexion à l'opérateur est refusée (certificat, chiffrement ou identifiants). "
+            "Vérifiez la configuration de la boîte avec votre opérateur MSSanté ; le hub réessaie de lui-même.",
+        )
+        self.code = code

@@ -1,0 +1,66 @@
+"""TLS over memory buffers (`ssl.SSLContext.wrap_bio`): sealed bytes in, clear pieces out, and back.
+
+asyncio's own TLS keeps a buffer of 256 KiB for each connection and hides what was read before the handshake. A hub
+that watches two hundred mailboxes wants neither: here a connection at rest keeps OpenSSL's own state only, and the
+session sees every clear byte that came before TLS (RH-03). Errors are those of `ssl`; the caller sends what `drain`
+gives, alerts included, and closes.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+_SLICE = 32 * 1024  # a memory BIO never gives memory back: it is kept at two TLS records
+_READ = 64 * 1024
+
+
+class TlsLayer:
+    """One TLS connection, client side. The server's name is checked against its certificate."""
+
+    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self.is_established = False
+
+    def start(self) -> None:
+        """Make the first flight ready to `drain`."""
+        self._advance_handshake()
+
+    def feed(self, sealed: bytes) -> Iterator[bytes]:
+        """The clear pieces inside these bytes, at most one TLS record each. Raises ssl.SSLError."""
+        view = memoryview(sealed)
+        for offset in range(0, len(view), _SLICE):
+            self._incoming.write(view[offset : offset + _SLICE])
+            if not self.is_established:
+                self._advance_handshake()
+            while self.is_established and (clear := self._read()):
+                yield clear
+
+    def seal(self, clear: bytes) -> None:
+        """Make clear bytes ready to `drain`."""
+        if clear:
+            self._tls.write(clear)
+
+    def drain(self) -> bytes:
+        """What must go to the peer now: handshake, alerts, sealed bytes."""
+        return self._outgoing.read()
+
+    @property
+    def version(self) -> str:
+        """`TLSv1.2`, `TLSv1.3`."""
+        return self._tls.version() or ""
+
+    def _advance_handshake(self) -> None:
+        try:
+            self._tls.do_handshake()
+            self.is_established = True
+        except ssl.SSLWantReadError:
+            pass
+
+    def _read(self) -> bytes:
+        """One piece; empty when more sealed bytes are needed or the peer said goodbye."""
+        try:
+            return self._tls.read(_READ)
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            return b""

@@ -1,0 +1,168 @@
+"""One raw message read whole: headers, body, leaves, archives, documents, receipt, signature, doubts.
+
+`parse` is pure and total: the same bytes give the same `ParsedMessage`, bad content gives defects. Time and memory are
+bounded by the caps of `Limits` for structure, and by the child process that runs it (`hub.cell`) for what libraries do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+from hub.cda import Codes, looks_like_archive, looks_like_cda
+from hub.message import Attachment, Limits, ParsedMessage, Report
+from hub.parse.addresses import Address, read_addresses, read_path
+from hub.parse.body import body_of
+from hub.parse.dates import read_date
+from hub.parse.documents import Found, gather
+from hub.parse.doubts import Doubts
+from hub.parse.headers import Block, doubt_repeats, first_line, read_block, shown
+from hub.parse.leaf import OCTETS, Leaf, type_of_name
+from hub.parse.parameters import safe_name
+from hub.parse.structure import kind_of
+from hub.parse.text import header_text
+from hub.parse.walk import Walk
+from hub.receipts import read_dsn, read_mdn
+
+_ONCE = frozenset(  # RFC 5322 §3.6; From is looked at apart
+    {"subject", "date", "message-id", "to", "cc", "reply-to", "sender", "in-reply-to", "references"}
+    | {"disposition-notification-to", "mime-version", "auto-submitted"}
+)
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
+_MDN = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
+_DSN = frozenset({"message/delivery-status", "message/global-delivery-status"})
+
+
+def parse(raw: bytes, limits: Limits, codes: Codes, read_pdf: bool = True) -> ParsedMessage:
+    """Read a message. `read_pdf=False` leaves the text of PDFs out: what is tried when reading them killed a child.
+
+    `Attachment.raw` is always empty: the mind needs the bytes of documents only, and they are in `documents`. Mails
+    that a receipt gives back (RFC 6522) are listed in `attachments` and give no documents.
+    """
+    doubts = Doubts()
+    block = read_block(raw, first_line(raw, 0, len(raw)), len(raw), limits, doubts, "header")
+    doubt_repeats(block, _ONCE, doubts, "")
+    if not block.headers:
+        doubts.add("no-header")
+    walk = Walk(limits, doubts)
+    if len(raw) > limits.message:
+        doubts.add("too-large")
+        found = _whole(raw, block, doubts)
+    else:
+        walk.message(raw, block, len(raw))
+        found = gather(walk.leaves, limits, codes, doubts, read_pdf)
+    message = _with_contents(_from_headers(block, doubts), walk, found, doubts)
+    return replace(message, defects=doubts.all())
+
+
+def parse_file(raw: bytes, limits: Limits, codes: Codes, name: str, read_pdf: bool = True) -> ParsedMessage:
+    """A file given by hand (`hub explain`), told by its content: an IHE_XDM zip, a CDA or a PDF gives a message of that
+    one leaf and no headers; anything else is read as a mail."""
+    name = safe_name(name) or "fichier"
+    leaf = Leaf(number=1, path="1", media_type=type_of_name(name), content=raw, name=name, disposition="attachment")
+    if not (raw[:4] == b"PK\x03\x04" or looks_like_archive(raw, name, OCTETS) or leaf.is_pdf() or looks_like_cda(raw)):
+        return parse(raw, limits, codes, read_pdf)
+    doubts = Doubts()
+    if len(raw) > limits.message:
+        doubts.add("too-large")
+        return ParsedMessage(attachments=(leaf.described(leaf.digest()),), defects=doubts.all())
+    found = gather([leaf], limits, codes, doubts, read_pdf)
+    return ParsedMessage(
+        content_type=leaf.filed_type(),
+        attachments=found.attachments,
+        archives=found.archives,
+        documents=found.documents,
+        defects=doubts.all(),
+    )
+
+
+def _whole(raw: bytes, block: Block, doubts: Doubts) -> Found:
+    """A mail beyond the cap: its body is one leaf, not decoded."""
+    body = memoryview(raw)[block.body :]
+    media_type = kind_of(block, "text/plain", doubts, "part 1").media_type
+    leaf = Attachment(
+        number=1, path="1", name=None, media_type=media_type, size=len(body), sha256=sha256(body).hexdigest()
+    )
+    return Found(attachments=(leaf,))
+
+
+def _with_contents(message: ParsedMessage, walk: Walk, found: Found, doubts: Doubts) -> ParsedMessage:
+    return replace(
+        message,
+        body=body_of(walk.leaves, walk.tnef_body, doubts),
+        attachments=found.attachments,
+        archives=found.archives,
+        documents=found.documents,
+        report=_report(walk.leaves),
+        signature=walk.signature,
+    )
+
+
+def _report(leaves: list[Leaf]) -> Report | None:
+    """The receipt that the mail is: the first machine-readable part that is not inside a mail it carries."""
+    for leaf in leaves:
+        if leaf.around.forwarded:
+            continue
+        if leaf.media_type in _MDN:
+            return read_mdn(leaf.content)
+        if leaf.media_type in _DSN:
+            return read_dsn(leaf.content)
+    return None
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def _from_headers(block: Block, doubts: Doubts) -> ParsedMessage:
+    def text(name: str) -> str:
+        return header_text(block.first(name) or b"", doubts, name)
+
+    def addresses(name: str) -> tuple[str, ...]:
+        return tuple(a.address for value in block.every(name) for a in read_addresses(value, doubts, name))
+
+    sender = _from(block, doubts)
+    message_id = text("message-id")
+    answered = _MESSAGE_ID.search(text("in-reply-to"))
+    return_path = block.first("return-path")
+    return ParsedMessage(
+        headers=shown(block, doubts),
+        message_id=message_id or None,
+        subject=text("subject"),
+        from_address=sender.address if sender else None,
+        from_name=sender.name if sender else "",
+        to=addresses("to"),
+        cc=addresses("cc"),
+        reply_to=addresses("reply-to"),
+        return_path=None if return_path is None else read_path(return_path, doubts),
+        date=read_date(text("date")),
+        in_reply_to=answered[0] if answered else None,
+        references=tuple(_MESSAGE_ID.findall(text("references"))),
+        auto_submitted=_auto_submitted(text),
+        receipt_to=addresses("disposition-notification-to"),
+        content_type=kind_of(block, "text/plain", doubts, "part 1").media_type,
+    )
+
+
+def _from(block: Block, doubts: Doubts) -> Address | None:
+    """The author. Several of them, or several From headers, are a doubt: the first is shown."""
+    values = block.every("from")
+    authors = [address for value in values for address in read_addresses(value, doubts, "from")]
+    if len(values) > 1 or len(authors) > 1:
+        doubts.add("several-from")
+    return authors[0] if authors else None
+
+
+def _auto_submitted(text: Callable[[str], str]) -> str | None:
+    """RFC 3834 §5: `no`, `auto-replied`, `auto-generated`…, without parameters; what older programs write instead is
+    said in these words (an answer, or mail of a machine)."""
+    declared = text("auto-submitted").split(";")[0].strip().lower()
+    if declared and declared != "no":
+        return declared[:60]
+    precedence = text("precedence").lower()
+    if text("x-autoreply") or text("x-autorespond") or "auto_reply" in precedence or "auto-reply" in precedence:
+        return "auto-replied"
+    if precedence in ("bulk", "junk", "list") or text("x-auto-response-suppress"):
+        return "auto-generated"
+    return declared or None

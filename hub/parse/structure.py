@@ -1,0 +1,107 @@
+"""The MIME structure, found by offsets in the raw bytes (RFC 2046 §5.1): media types and boundary lines.
+
+Big bodies are never copied here. Where two readers of mail would see two different mails (two boundaries, a boundary
+used twice, a delimiter after the last one), the doubt is grave: `ambiguous-structure`; where an end is missing,
+`truncated`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hub.parse.doubts import Doubts
+from hub.parse.headers import Block
+from hub.parse.parameters import Structured, read_structured
+
+LOOKALIKES_MOST = 50_000  # lines that begin like a delimiter and are none, in one multipart
+BOUNDARY_MOST = 200  # RFC 2046 says 70; some writers go beyond
+
+_TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
+_REST_OF_DELIMITER = re.compile(rb"(--)?[ \t]*(?:\r?\n|\r?\Z)")
+_BLANK_IN_TOKEN = re.compile(r"\s")
+
+MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The content type of a part: `media_type` is always well formed."""
+
+    media_type: str
+    structured: Structured
+
+    def is_multipart(self) -> bool:
+        return self.media_type.startswith("multipart/")
+
+    def is_message(self) -> bool:
+        return self.media_type in MESSAGES
+
+
+def kind_of(block: Block, default: str, doubts: Doubts, place: str) -> Kind:
+    """The content type that the headers declare; `default` when they declare none (RFC 2045 §5.2)."""
+    raw = block.first("content-type")
+    if not raw:
+        return Kind(default, Structured(default))
+    structured = read_structured(raw)
+    if _TYPE.fullmatch(structured.main):
+        return Kind(structured.main, structured)
+    broken_container = structured.main.startswith(("multipart", "message"))
+    doubts.add("ambiguous-structure" if broken_container else "bad-header", place)
+    named = structured.get("name") or structured.get("name*") or block.first("content-disposition")
+    return Kind("application/octet-stream" if named else "text/plain", structured)
+
+
+def boundary_of(kind: Kind, doubts: Doubts, place: str) -> bytes | None:
+    """The boundary of a multipart; None when there is none that all readers agree on."""
+    written = kind.structured.every("boundary")
+    boundary = written[0].rstrip() if written else ""
+    if len(set(written)) > 1 or kind.structured.get("boundary*") or kind.structured.get("boundary*0"):
+        doubts.add("ambiguous-structure", place)
+    if not boundary or len(boundary) > BOUNDARY_MOST:
+        doubts.add("ambiguous-structure", place)
+        return None
+    if kind.structured.text_after_quote:
+        doubts.add("ambiguous-structure", place)
+    return boundary.encode("latin-1")
+
+
+def split(
+    raw: bytes, start: int, end: int, boundary: bytes, most: int, doubts: Doubts, place: str
+) -> list[tuple[int, int]]:
+    """Where the parts of a multipart begin and end. Stops at `most` parts and says `too-many-parts`. The line end
+    before a delimiter belongs to the delimiter."""
+    needle = b"\n--" + boundary
+    parts: list[tuple[int, int]] = []
+    part_start = -1
+    closed, lookalikes = False, 0
+    at = raw.find(needle, max(start - 1, 0), end)
+    while at >= 0:
+        rest = _REST_OF_DELIMITER.match(raw, at + len(needle), end)
+        if rest is None:
+            lookalikes += 1
+            if lookalikes > LOOKALIKES_MOST:
+                doubts.add("ambiguous-structure", place)
+                break
+            at = raw.find(needle, at + len(needle), end)
+            continue
+        if closed:
+            doubts.add("ambiguous-structure", place)
+            break
+        if part_start >= 0:
+            parts.append((part_start, max(part_start, _without_line_end(raw, part_start, at))))
+        closed = rest[1] is not None
+        part_start = rest.end()
+        if len(parts) >= most:
+            doubts.add("too-many-parts", place)
+            return parts
+        at = raw.find(needle, rest.end() - 1, end)
+    if not closed:
+        doubts.add("truncated", place)
+        if 0 <= part_start < end:
+            parts.append((part_start, end))
+    return parts
+
+
+def _without_line_end(raw: bytes, start: int, newline: int) -> int:
+    return newline - 1 if newline > start and raw[newline - 1] == 13 else newline

@@ -1,0 +1,69 @@
+"""Reads the `message/delivery-status` part of a bounce (RFC 3464).
+
+A bounce about several recipients becomes one Report, that of the worst of them (failed, then delayed, then the
+others): the mails of the hub have one recipient each. Diagnostic texts are not kept, they quote addresses; the
+reply code is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hub.message import Report
+from hub.receipts.fields import Group, address_of, first, groups_of, message_id_of
+
+_RECIPIENT_FIELDS = frozenset({"final-recipient", "original-recipient", "action", "status"})
+_ACTIONS = ("failed", "delayed", "relayed", "delivered", "expanded")  # the worst first
+_STATUS = re.compile(r"(?<![0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+_REPLY = re.compile(r"(?<![0-9.])([245][0-9]{2})(?![0-9.])")
+
+
+def read_dsn(raw_fields: bytes) -> Report:
+    """What a bounce says. `raw_fields` is the decoded body of the message/delivery-status part.
+
+    `error` is the SMTP reply code of the diagnostic (`550`), else the class of the status (`5`). Never raises.
+    """
+    groups = groups_of(raw_fields)
+    everything: Group = [field for group in groups for field in group]
+    worst = min(_recipients(groups), key=_badness, default=everything)
+    status = _found(_STATUS, first(worst, "status")) or _found(_STATUS, first(worst, "diagnostic-code"))
+    reply = _found(_REPLY, first(worst, "diagnostic-code"))
+    return Report(
+        form="dsn",
+        original_message_id=message_id_of(first(everything, "original-message-id", "x-original-message-id")),
+        original_envelope_id=first(everything, "original-envelope-id"),
+        final_recipient=address_of(first(worst, "final-recipient")),
+        original_recipient=address_of(first(worst, "original-recipient")),
+        action=_action(worst),
+        status=status,
+        error=reply or (status[0] if status else None),
+    )
+
+
+def _recipients(groups: list[Group]) -> list[Group]:
+    """The groups that speak of a recipient; a second `Final-Recipient` in a group starts another (blank line lost)."""
+    found: list[Group] = []
+    for group in groups:
+        here: Group = []
+        for name, value in group:
+            if name == "final-recipient" and first(here, "final-recipient"):
+                found.append(here)
+                here = []
+            here.append((name, value))
+        found.append(here)
+    return [group for group in found if any(name in _RECIPIENT_FIELDS for name, _ in group)]
+
+
+def _badness(group: Group) -> int:
+    action = _action(group)
+    return _ACTIONS.index(action) if action in _ACTIONS else len(_ACTIONS)
+
+
+def _action(group: Group) -> str | None:
+    words = re.findall(r"[a-z]+", (first(group, "action") or "").lower())
+    return next((word for word in words if word in _ACTIONS), words[0] if words else None)
+
+
+def _found(form: re.Pattern[str], text: str | None) -> str | None:
+    match = form.search(text or "")
+    return match[1] if match else None

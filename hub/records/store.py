@@ -1,0 +1,105 @@
+"""SqlRecords: the records on the hub's own database (`hub.ports.Records`, and what the pages and commands read).
+
+Reads run in one read transaction each. What writes on behalf of a trip is an effect: a plain function that joins the
+transaction of the spool. A lost database raises Temporary (`hub.database`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.engine import Connection
+
+from hub import journal
+from hub.database import Database
+from hub.message import Document, FiledVersion, Filing, Hold, Identity, Usager
+from hub.ports import Blobs, Clock, Effect, Sealer
+from hub.records import documents, filing, usagers, worklist
+from hub.records.documents import FiledDocument
+from hub.records.usagers import Import
+from hub.records.usagers_csv import UsagersRead
+from hub.records.worklist import WorkItem
+
+
+class SqlRecords:
+    """`timezone` is the site's, for the journal."""
+
+    def __init__(
+        self, database: Database, blobs: Blobs, sealer: Sealer, clock: Clock, timezone: str = "Europe/Paris"
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._sealer = sealer
+        self._clock = clock
+        self._zone = ZoneInfo(timezone)
+
+    # --- for the trip (hub.ports.Records) ---
+
+    async def candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
+        """At most 50 for each different identity, the likeliest first: same INS, same name and birth date, same name,
+        same birth date."""
+        asked = tuple(identities)
+        if not asked:
+            return ()
+        return await self._database.read(lambda connection: usagers.candidates(connection, asked))
+
+    async def versions(self, wanted: Iterable[Document]) -> tuple[FiledVersion, ...]:
+        """What is filed under the unique ids, set ids, replaced ids or digests, newest first, at most 1,000."""
+        asked = tuple(wanted)
+        if not asked:
+            return ()
+        return await self._database.read(lambda connection: documents.versions(connection, asked))
+
+    async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
+        """See `hub.records.filing`."""
+        return await filing.filing(message_id, step, document, self._blobs, self._sealer, self._clock)
+
+    def holding(self, message_id: str, step: Hold) -> Effect:
+        return worklist.holding(message_id, step, self._sealer, self._clock())
+
+    def closing(self, message_id: str, by: str, decision: str) -> Effect:
+        return worklist.closing(message_id, by, decision, self._clock())
+
+    # --- for people ---
+
+    async def work(self, open_only: bool = True, limit: int = 200) -> tuple[WorkItem, ...]:
+        """The work list: open lines oldest first; with the closed ones, newest first."""
+        return await self._database.read(lambda c: worklist.work(c, self._sealer, open_only, limit))
+
+    async def work_of(self, message_id: str) -> tuple[WorkItem, ...]:
+        """All lines of a message, open or closed, oldest first."""
+        return await self._database.read(lambda c: worklist.work_of(c, self._sealer, message_id))
+
+    async def documents_of(self, usager_id: str, live_only: bool = False) -> tuple[FiledDocument, ...]:
+        """The record of an usager, oldest filing first, all versions and requests for deletion unless `live_only`."""
+        return await self._database.read(lambda c: documents.of_usager(c, usager_id, self._sealer, live_only))
+
+    async def documents_of_message(self, message_id: str) -> tuple[FiledDocument, ...]:
+        """What a message filed, in order."""
+        return await self._database.read(lambda c: documents.of_message(c, message_id, self._sealer))
+
+    async def source_of(self, document: FiledDocument) -> bytes:
+        """The bytes as they came. Raises Damaged."""
+        return await self._blobs.get(document.sha256)
+
+    async def usagers(self, query: str = "") -> tuple[Usager, ...]:
+        """By record number, INS or beginning of a name; at most 50, by name."""
+        return await self._database.read(lambda c: usagers.search(c, query))
+
+    async def usager(self, key: str) -> Usager | None:
+        """By id or record number."""
+        return await self._database.read(lambda c: usagers.usager(c, key))
+
+    async def import_usagers(self, read: UsagersRead, by: str) -> Import:
+        """Add or update by record number, all or nothing, journaled; with problems nothing is written."""
+        now = self._clock()
+
+        def work(connection: Connection) -> Import:
+            result = usagers.store(connection, read, now)
+            if not result.problems:
+                answer = f"added {result.added}, changed {result.changed}, unchanged {result.unchanged}"
+                journal.append(connection, now.astimezone(self._zone), by, "usagers imported", answer=answer)
+            return result
+
+        return await self._database.write(work)

@@ -1,0 +1,68 @@
+"""What a human decides on a held message: file it, close it, or send its receipt. Each gives a plan of its own.
+
+In: what was seen and the decision. Out: a `Thought` whose deeds bear the person's name. A human may say whose a
+document is; the version rules still hold, and a message may come back before a human with their reason.
+"""
+
+from __future__ import annotations
+
+from hub.message import Classification, Hold, Match, Plan, Receipt, Step, Thought
+from hub.routing import versions
+from hub.routing.answers import receipt_steps
+from hub.routing.classify import message_class_of
+from hub.routing.plan import in_order, thought_of
+from hub.routing.reasons import reason
+from hub.routing.rulebook import Rulebook
+from hub.routing.view import DOCUMENT_CLASSES, Seen, view_of
+
+
+def released(seen: Seen, rulebook: Rulebook, usager_id: str, by: str, receipt_sent: bool = False) -> Thought:
+    """A human says whose the documents are: all filed there under that name. The version rules still hold; a receipt of
+    success goes if one was asked for and none was sent."""
+    view = view_of(seen, rulebook)
+    if not seen.parsed.documents:
+        return thought_of(view, Plan(rule="released", steps=(_still_held("nothing-to-file"),)))
+    steps = versions.filings(seen.parsed.documents, view.kinds, seen.versions, usager_id, rulebook.policy, by)
+    if isinstance(steps, versions.Trouble):
+        return thought_of(view, Plan(rule="released", steps=(_still_held(steps.why),)))
+    answers: tuple[Step, ...] = ()
+    if not receipt_sent and view.has_documents:
+        answers = receipt_steps(seen.envelope, seen.parsed, rulebook.policy, 0, by)
+    return thought_of(view, Plan(rule="released", steps=in_order((*steps, *answers))))
+
+
+def _still_held(why: str) -> Hold:
+    return Hold(reasons=(reason(why),), reason=why)
+
+
+def dismissed(seen: Seen, by: str) -> Thought:
+    """A human closes the message without filing it: no deed, it stays in the spool. No receipt: that nothing was done
+    with it is not what an MDN can say. Who closed it (`by`) is written by the spool and the journal."""
+    del by
+    return Thought(classification=_classification(seen), match=Match(), plan=Plan(rule="dismissed"))
+
+
+def receipt_released(seen: Seen, by: str, code: int | None = None) -> Thought:
+    """A human sends the receipt that was held. `code` is what it says (`Hold.reason` of the held receipt); without it,
+    success when every document is filed, else 906."""
+    if code is None:
+        filed = {(version.unique_id, version.sha256) for version in seen.versions}
+        done = bool(seen.parsed.documents) and all((d.unique_id, d.sha256) in filed for d in seen.parsed.documents)
+        code = 0 if done else 906
+    addresses = dict.fromkeys(address.strip() for address in seen.parsed.receipt_to if address.strip())
+    steps = tuple(Receipt(recipient=address, code=code, reason="released", by=by) for address in addresses)
+    return Thought(classification=_classification(seen), match=Match(), plan=Plan(rule="receipt-released", steps=steps))
+
+
+def _classification(seen: Seen) -> Classification:
+    message_class, sureness, why = message_class_of(seen.parsed)
+    return Classification(message_class=message_class, confidence=sureness, reasons=(why,))
+
+
+def waits_for_older(seen: Seen) -> bool:
+    """Whether a document replaces, deletes or follows something not filed yet: an older message of the same mailbox,
+    still in the spool, may bring it, so the trip may wait a moment."""
+    message_class, _, _ = message_class_of(seen.parsed)
+    if message_class not in DOCUMENT_CLASSES:
+        return False
+    return any(versions.is_ahead_of_its_past(document, seen.versions) for document in seen.parsed.documents)

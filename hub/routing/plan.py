@@ -1,0 +1,126 @@
+"""The mind's conclusion on one message: what it is, whose it is, which rule decides, and all deeds in order.
+
+In: what was seen (message, usagers, filed versions) and the rulebook. Out: a `Thought`. Pure: thinking again gives
+the same thought, so a crash costs nothing. A rule proposes; here stand the limits that no rule can lift: nothing is
+filed on an uncertain identity, with a grave defect, or against the version rules; nothing automatic is ever answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hub.message import Delivery, Hold, Plan, Reason, Receipt, Refusal, Step, Thought
+from hub.routing import versions
+from hub.routing.answers import receipt_steps
+from hub.routing.reasons import reason
+from hub.routing.rulebook import Policy, Rulebook, is_member
+from hub.routing.rules import Route, first_match
+from hub.routing.view import Seen, View, facts_of, sender_of, view_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Deeds:
+    """Steps but the receipt, and what the receipt would say: an integration code, 0 for success, None for nothing."""
+
+    steps: tuple[Step, ...]
+    code: int | None
+
+
+def think(seen: Seen, rulebook: Rulebook) -> Thought:
+    """The whole thought on one message. Never raises on what a message holds."""
+    view = view_of(seen, rulebook)
+    route, tried = first_match(facts_of(seen, view, rulebook), rulebook.routes)
+    deeds = _deeds(seen, view, route, rulebook.policy)
+    steps = deeds.steps
+    if deeds.code is not None and route.then.receipt == "auto" and view.has_documents:
+        steps += receipt_steps(seen.envelope, seen.parsed, rulebook.policy, deeds.code)
+    return thought_of(view, Plan(rule=route.name, steps=in_order(steps), tried=tried))
+
+
+def in_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Filings, deliveries, holds and refusals, receipts: a receipt tells what is done, so it comes last."""
+    late = (Hold, Refusal)
+    first = tuple(step for step in steps if not isinstance(step, (*late, Receipt)))
+    return (
+        *first,
+        *(step for step in steps if isinstance(step, late)),
+        *(step for step in steps if isinstance(step, Receipt)),
+    )
+
+
+def thought_of(view: View, plan: Plan) -> Thought:
+    return Thought(classification=view.classification, match=view.match, plan=plan, kinds=view.kinds)
+
+
+# --- what is decided --------------------------------------------------------------------------------------------
+
+
+def _deeds(seen: Seen, view: View, route: Route, policy: Policy) -> _Deeds:
+    if route.then.refuse is not None:
+        return _refused(view, route, _code(view, seen, policy))
+    doubts = _doubts(seen, view, route, policy)
+    if doubts:
+        return _held(view, route, doubts, _code(view, seen, policy))
+    if route.then.hold is not None:
+        return _held(view, route, (), _code(view, seen, policy))
+    if route.then.note is not None:
+        return _Deeds(_deliveries(view, route, with_copies=True), None)
+    return _filed(seen, view, route, policy)
+
+
+def _doubts(seen: Seen, view: View, route: Route, policy: Policy) -> tuple[Reason, ...]:
+    """Why the rule may not have its way; nothing for a rule that holds the message anyway, except what to tell."""
+    reasons = [reason(defect.code) for defect in view.grave]
+    if not view.is_automatic and not is_member(sender_of(seen), policy.member_domains):
+        reasons.append(reason("sender-outside"))
+    if view.is_automatic and route.then.note and view.classification.confidence < policy.kind_confidence:
+        reasons.append(reason("doubtful-auto-reply"))
+    if route.then.file and view.match.outcome != "certain" and not view.grave:
+        reasons.extend(view.match.reasons or (reason("nothing-to-file"),))
+    return tuple(reasons)
+
+
+def _code(view: View, seen: Seen, policy: Policy) -> int | None:
+    """What the sender is told when nothing is filed: the official code, if there is one. Nobody outside the trust space
+    is told anything."""
+    return view.match.code if is_member(sender_of(seen), policy.member_domains) else None
+
+
+def _held(view: View, route: Route, doubts: tuple[Reason, ...], code: int | None) -> _Deeds:
+    """Before a human, with every reason: the doubts, what the match lacks, what the rule says."""
+    told = [*doubts, *view.match.reasons]
+    if route.then.hold is not None:
+        told.append(Reason(f"rule:{route.name}", route.then.hold))
+    reasons = tuple(dict.fromkeys(told))
+    shown = view.match if view.match.code is not None or view.match.candidates else None
+    hold = Hold(reasons=reasons, match=shown, reason=reasons[0].code)
+    return _Deeds((*_deliveries(view, route, with_copies=route.then.hold is not None), hold), code)
+
+
+def _refused(view: View, route: Route, code: int | None) -> _Deeds:
+    assert route.then.refuse is not None
+    told = Reason(f"rule:{route.name}", route.then.refuse)
+    step = Refusal(reasons=(told, *view.match.reasons), reason=told.code)
+    return _Deeds((*_deliveries(view, route, with_copies=True), step), code)
+
+
+def _filed(seen: Seen, view: View, route: Route, policy: Policy) -> _Deeds:
+    """All documents, or none."""
+    usager_id = view.match.candidates[0].usager_id
+    steps = versions.filings(seen.parsed.documents, view.kinds, seen.versions, usager_id, policy)
+    if isinstance(steps, versions.Trouble):
+        return _held(view, route, (reason(steps.why),), steps.code)
+    return _Deeds((*steps, *_deliveries(view, route, with_copies=True)), 0)
+
+
+def _deliveries(view: View, route: Route, with_copies: bool) -> tuple[Delivery, ...]:
+    """Copies and notices of the rule. Never of an automatic mail: two hubs would write to each other for ever
+    (complaints.md, row 15). A message that the rule meant to file and that is held instead is not copied."""
+    if view.is_automatic:
+        return ()
+    copies = route.then.copy_to if with_copies else ()
+    why = f"règle « {route.name} »"
+    return (
+        *(Delivery(content="copy", recipient=one, reason=why) for one in copies),
+        *(Delivery(content="notice", recipient=one, reason=why) for one in route.then.notify),
+    )

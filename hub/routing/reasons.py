@@ -1,0 +1,213 @@
+"""What a French user reads for each code: what happened, what it means, what to do. Never a name, an INS or a content.
+
+Codes are stable and in English: they may be logged and journaled, the sentences are for pages and terminals. A code
+that has no sentence of its own (a newer reader, an older spool) still gives one that can be shown.
+"""
+
+from __future__ import annotations
+
+from hub.message import Reason
+
+_ASK_SENDER = "Demandez à l'expéditeur de le renvoyer."
+
+_DEFECTS: dict[str, str] = {
+    # the archive
+    "bad-zip": f"L'archive jointe est abîmée et ne s'ouvre pas : le document n'a pas pu être lu. {_ASK_SENDER}",
+    "bomb": "L'archive se déplie en un volume anormal : elle n'a pas été ouverte, par sécurité. Prévenez votre "
+    "administrateur et demandez un autre envoi.",
+    "too-many-entries": "L'archive contient trop de fichiers pour un envoi normal : elle n'a pas été ouverte. "
+    "Demandez à l'expéditeur un envoi plus petit.",
+    "unsafe-name": "L'archive contient un nom de fichier dangereux : elle n'a pas été ouverte, par sécurité. "
+    "Prévenez votre administrateur.",
+    "link": "L'archive contient un raccourci vers un autre fichier, ce qui est interdit : elle n'a pas été ouverte. "
+    "Prévenez votre administrateur.",
+    "duplicate-name": "Deux fichiers de l'archive portent le même nom : on ne sait pas lequel est le bon. "
+    f"{_ASK_SENDER}",
+    "encrypted": "L'archive est protégée par un mot de passe : le document n'a pas pu être lu. Demandez un envoi sans "
+    "mot de passe, la messagerie est déjà sécurisée.",
+    "no-metadata": "L'archive ne contient pas sa fiche descriptive : ce n'est pas un envoi de document de santé "
+    "complet. Ouvrez la pièce jointe pour savoir de quoi il s'agit, ou demandez un nouvel envoi.",
+    "not-xml": f"Un fichier de l'archive est illisible : le document n'a pas pu être compris. {_ASK_SENDER}",
+    "doctype": "Un fichier de l'archive contient une déclaration interdite : il n'a pas été lu, par sécurité. "
+    "Prévenez votre administrateur.",
+    "not-xds": "La fiche descriptive de l'archive n'a pas la forme attendue : le document n'a pas été classé. "
+    f"{_ASK_SENDER}",
+    "no-document": f"L'archive ne contient aucun document. {_ASK_SENDER}",
+    "missing-file": f"Un document annoncé par l'archive n'y est pas. {_ASK_SENDER}",
+    "hash-differs": "Le contenu du document ne correspond pas à l'empreinte annoncée : il a pu être modifié ou abîmé. "
+    f"Ne l'utilisez pas. {_ASK_SENDER}",
+    "size-differs": "La taille du document ne correspond pas à celle annoncée : il a pu être tronqué. "
+    f"Ne l'utilisez pas. {_ASK_SENDER}",
+    "several-patients": "Le message concerne plusieurs personnes, alors qu'il doit n'en concerner qu'une : rien n'a "
+    "été classé. Demandez un message par personne.",
+    "patient-differs": "La fiche descriptive et le document ne désignent pas la même personne : rien n'a été classé. "
+    "Comparez les deux identités, puis demandez une correction à l'expéditeur.",
+    "id-differs": "Le document n'est pas celui que l'archive annonce (identifiants différents) : il n'a pas été "
+    f"classé. {_ASK_SENDER}",
+    "type-differs": "Le type annoncé par l'archive n'est pas celui du document. Lisez le document avant de le classer.",
+    "date-differs": "La date annoncée par l'archive n'est pas celle du document. Lisez le document avant de le "
+    "classer.",
+    "bad-body": f"Le corps du document est illisible. {_ASK_SENDER}",
+    "junk": "L'archive contient des fichiers parasites sans importance : ils ont été ignorés.",
+    "uri-case": "Un nom de fichier de l'archive diffère par ses majuscules : le document a été retrouvé quand même.",
+    "uri-absent": "L'archive ne dit pas quel fichier est le document : le seul présent a été retenu.",
+    "unknown-code": "Le document porte un code absent des tables du hub : il est peut-être plus récent que ces "
+    "tables. Rien à faire.",
+    "ins-key": "La clé de l'INS est fausse : ce numéro ne peut pas être utilisé pour classer. Vérifiez l'identité "
+    "auprès de l'expéditeur.",
+    "ins-form": "L'INS n'a pas la forme attendue : il ne peut pas être utilisé pour classer. Vérifiez l'identité "
+    "auprès de l'expéditeur.",
+    "ins-sex": "Le sexe indiqué n'est pas celui que porte l'INS. Vérifiez l'identité avant d'utiliser le document.",
+    "several-ins": "Le document porte plusieurs INS différents : on ne sait pas de qui il parle, rien n'a été classé. "
+    "Demandez une correction à l'expéditeur.",
+    "birth-place": "Le lieu de naissance n'est pas un code de commune ou de pays : il n'a pas été retenu.",
+    "birth-after-creation": "La date de naissance est postérieure au document. Vérifiez l'identité avant usage.",
+    "bad-version": "Le numéro de version du document n'est pas un nombre : l'ordre des versions n'est pas garanti.",
+    "not-cda": f"Ce fichier XML n'est pas un document de santé (CDA) : il n'a pas été compris. {_ASK_SENDER}",
+    "several-cda": f"Le fichier contient plusieurs documents à la fois : on ne sait pas lequel classer. {_ASK_SENDER}",
+    "signed-document": "Le document est enveloppé dans une signature : il a été lu à l'intérieur. Rien à faire.",
+    "self-presenting": "Le document porte sa propre mise en page : il a été lu à l'intérieur. Rien à faire.",
+    "no-zone": "Une date du document ne dit pas son fuseau horaire : elle est affichée comme une heure locale.",
+    "version-without-replaces": "Le document se dit nouvelle version sans nommer celle qu'il remplace. Vérifiez "
+    "qu'il remplace bien la précédente.",
+    "body-type": "Le format annoncé pour le corps du document n'est pas celui trouvé. Ouvrez-le pour vérifier.",
+    "nul-flavor": "Une information du document est déclarée absente par l'expéditeur. Rien à faire si elle n'est "
+    "pas utile.",
+    # the mail
+    "too-large": "Le message dépasse la taille que le hub sait lire : il est conservé entier sans avoir été ouvert. "
+    "Lisez-le dans la messagerie, ou demandez un envoi en plusieurs fois.",
+    "header-block-too-large": "L'en-tête du message est démesuré : il n'a pas été lu, par sécurité. Prévenez votre "
+    "administrateur.",
+    "header-too-large": "Une ligne d'en-tête du message est démesurée : il n'a pas été lu, par sécurité. Prévenez "
+    "votre administrateur.",
+    "too-many-parts": "Le message a trop de parties pour un envoi normal : il n'a pas été lu en entier. Prévenez "
+    "votre administrateur.",
+    "too-deep": "Le message contient trop de messages emboîtés : il n'a pas été lu en entier. Demandez un envoi "
+    "direct de la pièce jointe.",
+    "ambiguous-structure": "La structure du message peut se lire de deux façons : une pièce jointe a pu échapper au "
+    "hub. Ouvrez le message dans la messagerie et vérifiez ses pièces jointes.",
+    "bad-base64": "Une pièce jointe a été mal encodée par l'expéditeur : ouvrez-la pour vérifier qu'elle est entière.",
+    "unknown-charset": "Un texte du message annonce un alphabet inconnu : des accents peuvent être faux.",
+    "bad-charset": "Un texte du message n'est pas dans l'alphabet annoncé : des accents peuvent être faux.",
+    "repeated-header": "Un en-tête figure deux fois dans le message : le premier a été retenu.",
+    "bad-header": "Un en-tête du message est mal formé : il a été lu au mieux.",
+    "truncated": f"Le message est incomplet, il a été coupé en route. {_ASK_SENDER}",
+    "tnef-empty": "La pièce jointe winmail.dat ne contient rien que le hub sache lire. Demandez un envoi sans le "
+    "format enrichi d'Outlook.",
+    "tnef-unreadable": "La pièce jointe winmail.dat est illisible. Demandez un envoi sans le format enrichi d'Outlook.",
+    "p7m-unreadable": f"Le message signé est illisible : son contenu n'a pas pu être extrait. {_ASK_SENDER}",
+    "encrypted-message": "Le message est chiffré pour un autre destinataire : le hub ne peut pas le lire. Ouvrez-le "
+    "avec la carte ou le logiciel prévu, ou demandez un envoi non chiffré.",
+    "partial-message": "Le message n'est qu'un morceau d'un envoi coupé en plusieurs : il ne peut pas être lu seul. "
+    "Demandez un envoi en une fois.",
+    "pdf-unreadable": "Le PDF ne s'ouvre pas ou n'a pas de texte : il n'a pas pu servir à reconnaître le document.",
+    "pdf-encrypted": "Le PDF est protégé : son texte n'a pas pu être lu. Demandez un PDF sans mot de passe.",
+    "pdf-active": "Le PDF contient un contenu actif (script ou pièce cachée). Ne cliquez sur rien dans ce document et "
+    "prévenez votre administrateur.",
+    "several-from": "Le message annonce plusieurs auteurs. Vérifiez l'expéditeur avant de répondre.",
+    "nested-archive": "Une archive en contient une autre : celle du dedans n'a pas été ouverte. Ouvrez la pièce "
+    "jointe pour voir ce qu'elle contient.",
+    "too-many-archives": "Le message porte trop d'archives pour un envoi normal : les dernières n'ont pas été lues. "
+    "Demandez à l'expéditeur un message par document.",
+    "no-header": "Le message n'a pas d'en-tête : on ne sait ni qui l'a écrit, ni à qui. Lisez-le avec prudence.",
+    "unknown-encoding": "Une pièce du message est encodée d'une façon inconnue : elle n'a pas pu être lue. "
+    f"{_ASK_SENDER}",
+    "unread-attachment": "Une pièce jointe est d'un format que le hub ne lit pas : elle reste dans le message. "
+    "Ouvrez-la pour savoir s'il faut la classer à la main.",
+    "bad-address": "Une adresse du message est mal écrite : elle n'a pas été retenue.",
+    "misleading-name": "Le nom affiché de l'expéditeur contient une autre adresse que la sienne : méfiez-vous, et "
+    "vérifiez qui écrit avant de répondre.",
+    "unreadable": "Le hub n'a pas pu lire ce message en sécurité. Il est conservé entier : ouvrez-le dans la "
+    "messagerie et prévenez votre administrateur.",
+}
+
+_MATCH: dict[str, str] = {
+    "ins-unknown": "Aucun usager de l'établissement n'a cet INS. Si la personne est accueillie ici, choisissez son "
+    "dossier ; sinon le message ne vous est peut-être pas destiné.",
+    "no-ins": "Le document ne contient pas d'INS : le hub ne devine jamais une personne. Lisez le document et "
+    "choisissez le dossier.",
+    "ins-differs": "Un usager a la même identité mais un autre INS. Vérifiez l'INS du dossier (appel INSi) avant de "
+    "classer.",
+    "oid-differs": "L'INS est le même, mais son autorité d'affectation diffère de celle du dossier (NIR ou NIA). "
+    "Vérifiez l'identité avant de classer.",
+    "traits-differ": "L'INS est connu, mais un trait d'identité diffère de celui du dossier. Comparez les deux "
+    "identités côte à côte avant de classer.",
+    "used-name-given": "Le nom de naissance du document est le nom utilisé du dossier : ils ne sont pas confondus "
+    "d'office. Vérifiez l'identité avant de classer.",
+    "traits-incomplete": "L'INS est présent, mais il manque des traits d'identité (nom de naissance, prénom, date de "
+    "naissance, sexe). Vérifiez l'identité avant de classer.",
+    "record-incomplete": "L'INS est connu, mais le dossier de l'usager n'a pas tous les traits d'identité. "
+    "Complétez-le, puis classez.",
+    "not-qualified": "L'identité de l'usager n'est pas qualifiée dans vos dossiers : le classement automatique n'est "
+    "pas permis. Qualifiez-la (INSi et pièce d'identité), ou classez à la main.",
+    "identity-doubtful": "L'identité de l'usager est marquée douteuse dans vos dossiers. Levez le doute, ou classez à "
+    "la main.",
+    "ins-key-wrong": "La clé de l'INS est fausse : ce numéro n'existe pas. Demandez à l'expéditeur de corriger "
+    "l'identité.",
+    "test-on-production": "L'INS est un numéro de test, reçu dans une vraie boîte : il ne désigne personne. Prévenez "
+    "l'expéditeur.",
+    "production-on-test": "L'INS est celui d'une vraie personne, reçu dans une boîte de test : rien n'a été classé. "
+    "Prévenez votre administrateur.",
+    "several-identities": "Les documents du message ne désignent pas tous la même personne : rien n'a été classé. "
+    "Demandez un message par personne.",
+    "several-usagers": "Plusieurs dossiers de l'établissement portent cet INS. Fusionnez les doublons, ou choisissez "
+    "le bon dossier.",
+    "document-without-identity": "Une pièce du message ne dit pas de qui elle parle : le tout attend une personne. "
+    "Lisez-la et choisissez le dossier.",
+}
+
+_VERSIONS: dict[str, str] = {
+    "not-latest": "Ce document veut remplacer ou supprimer une version qui n'est plus la dernière. Rien n'a été "
+    "changé : comparez avec la version du dossier.",
+    "unknown-deleted": "L'expéditeur demande de supprimer un document qui n'est pas dans vos dossiers. Rien n'a été "
+    "changé : vérifiez s'il a été classé autrement.",
+    "unknown-previous": "Ce document remplace une version que vous n'avez pas reçue. Demandez la version précédente, "
+    "ou classez celle-ci à la main.",
+    "not-the-author": "Celui qui remplace ou supprime ce document n'en est ni l'auteur ni de la même structure. Rien "
+    "n'a été changé : appelez l'expéditeur.",
+    "previous-of-another": "La version à remplacer ou à supprimer est dans le dossier d'une autre personne. Rien n'a "
+    "été changé : vérifiez l'identité.",
+    "filed-elsewhere": "Ce même document est déjà dans le dossier d'une autre personne. Vérifiez lequel est le bon.",
+    "same-id-other-bytes": "Un autre contenu est déjà classé sous le même identifiant de document. Comparez les deux, "
+    "puis demandez à l'expéditeur lequel est le bon.",
+    "version-conflict": "Une autre version du même document est déjà classée et leur ordre n'est pas sûr. Comparez "
+    "les deux et demandez à l'expéditeur laquelle est la bonne.",
+    "several-previous": "Ce document remplacerait plusieurs documents en vigueur à la fois. Lisez-les et décidez "
+    "lequel reste.",
+}
+
+_PLAN: dict[str, str] = {
+    "rule": "Une règle de l'établissement demande de mettre ce message en attente. Lisez-le et décidez.",
+    "sender-outside": "L'expéditeur n'est pas dans la liste des domaines de l'espace de confiance. Vérifiez qui il "
+    "est avant d'ouvrir quoi que ce soit.",
+    "delivery-failed": "Un de vos envois n'a pas été remis à son destinataire. Vérifiez l'adresse, puis renvoyez ou "
+    "téléphonez.",
+    "delivery-unclear": "Un avis de remise est arrivé, mais il ne dit pas clairement ce qu'est devenu l'envoi. "
+    "Lisez-le.",
+    "integration-failed": "Un destinataire n'a pas pu intégrer un document que vous avez envoyé. Lisez l'avis, "
+    "corrigez, puis renvoyez.",
+    "doubtful-auto-reply": "Ce message ressemble à une réponse automatique, sans en être sûr. Lisez-le ; s'il ne "
+    "demande rien, clôturez-le.",
+    "nothing-to-file": "Ce message ne contient aucun document qui puisse être classé. Lisez-le, puis clôturez-le.",
+    "receipt-address-differs": "L'accusé est demandé pour une autre adresse que celle de l'expéditeur : il n'est pas "
+    "envoyé d'office, pour éviter les boucles. Envoyez-le si cette adresse est la bonne.",
+    "receipt-no-return-path": "L'adresse de retour du message manque : l'accusé demandé n'est pas envoyé d'office. "
+    "Envoyez-le si l'adresse demandée est celle de l'expéditeur.",
+    "receipt-several-addresses": "L'accusé est demandé pour plusieurs adresses : il n'est pas envoyé d'office. "
+    "Envoyez-le si ces adresses sont les bonnes.",
+    "receipt-outside": "L'accusé est demandé pour une adresse hors de l'espace de confiance : il n'est pas envoyé "
+    "d'office. Vérifiez l'adresse.",
+}
+
+_SENTENCES: dict[str, str] = {**_DEFECTS, **_MATCH, **_VERSIONS, **_PLAN}
+CODES = frozenset(_SENTENCES)
+
+
+def sentence(code: str) -> str:
+    """The French sentence of a code; a general one for a code that is not known here."""
+    known = _SENTENCES.get(code)
+    return known or f"Le hub a relevé une anomalie (code {code}). Lisez le message avant de décider."
+
+
+def reason(code: str) -> Reason:
+    return Reason(code, sentence(code))

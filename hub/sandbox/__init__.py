@@ -1,0 +1,6 @@
+"""A fake MSSanté operator with fictional people: for the demo, for training and for integrators.
+
+`authority` makes certificates, `operator` runs SMTP and IMAP on loopback, `people` are the fictional structures and
+usagers, `letters` composes their mails, `scenario` is the list that the demo drops and what the hub must do of each.
+Everything here is invented; nothing of it may ever reach a real mailbox.
+"""

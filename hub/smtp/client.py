@@ -1,0 +1,305 @@
+"""The door out: sends one mail at a time to an operator's submission server. The only file that knows aiosmtplib.
+
+A mailbox, an envelope and final bytes flow in; the server's last line flows out, or Temporary (not sent: no
+connection, no TLS, 4xx, silence before the final dot), Permanent (5xx, an address that may not be sent), or
+UncertainDelivery (cut or silence after the final dot). Connections are mutual TLS from the first message byte on,
+implicit or by a mandatory STARTTLS (RH-02); one stays open for each line and serves one mail after the other: a new
+TLS connection costs twenty times a mail. Every wait has a deadline. The bytes go out as they came: only dots are
+doubled (RFC 5321 §4.5.2), and a bare CR or LF is refused, since it could smuggle a second mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import aiosmtplib
+
+from hub.errors import Misconfigured, Permanent, Temporary, UncertainDelivery
+from hub.settings import Endpoint, Sending
+from hub.smtp import answers, opening
+from hub.smtp.route import Route
+
+__all__ = ["Route", "SmtpSender"]
+
+log = logging.getLogger("hub.smtp")
+
+# RFC 5321 §4.5.3.2.6 gives the server 10 minutes after the final dot, since giving up too early sends mails twice.
+# Half of it keeps a worker's lease and the line within reason; settings.sending.command_timeout rules all else.
+ANSWER_AFTER_DOT = timedelta(minutes=5)
+QUIT_SECONDS = 3.0
+PIECE = 64 * 1024  # bytes written before the socket is waited for: memory does not follow the message's size
+
+_BROKEN = (aiosmtplib.SMTPException, OSError, TimeoutError)  # ssl.SSLError is an OSError
+
+
+class _DiedEarly(Exception):
+    """The connection was dead before MAIL was accepted: nothing was said of the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A checked envelope and the bytes to send; `sender` "" is the empty return path."""
+
+    sender: str
+    recipient: str
+    raw: bytes
+
+
+class SmtpSender:
+    """The real `hub.ports.Sender`. `routes` says how the mails of each mailbox leave, by its name."""
+
+    def __init__(
+        self, routes: Mapping[str, Route], sending: Sending, *, answer_after_dot: timedelta = ANSWER_AFTER_DOT
+    ) -> None:
+        shared: dict[object, _Line] = {}
+        self._lines: dict[str, _Line] = {}
+        for mailbox, route in routes.items():
+            key = route.shares_with() or ("alone", mailbox)
+            if key not in shared:
+                shared[key] = _Line(route, sending, answer_after_dot.total_seconds())
+            self._lines[mailbox] = shared[key]
+
+    async def send(self, mailbox: str, sender: str, recipient: str, raw: bytes) -> str:
+        line = self._lines.get(mailbox)
+        if line is None:
+            raise Permanent(f"mailbox {mailbox} has no way out in the settings", answers.REFUSED)
+        if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
+            raise Permanent("a bare CR or LF stands in the outgoing message", answers.REFUSED)
+        checked_sender = answers.checked_address(sender) if sender else ""
+        return await line.send(_Letter(checked_sender, answers.checked_address(recipient), raw))
+
+    async def close(self) -> None:
+        """Say QUIT on every open connection. Safe to call twice; a later `send` opens a new one."""
+        await asyncio.gather(*(line.close() for line in set(self._lines.values())))
+
+
+class _Line:
+    """One connection to one operator, opened when needed, closed after a while without mail."""
+
+    def __init__(self, route: Route, sending: Sending, answer_seconds: float) -> None:
+        self._route = route
+        self._connect_seconds = sending.connect_timeout.total_seconds()
+        self._seconds = sending.command_timeout.total_seconds()
+        self._idle_seconds = sending.idle_close.total_seconds()
+        self._answer_seconds = answer_seconds
+        self._lock = asyncio.Lock()
+        self._smtp: aiosmtplib.SMTP | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._farewell: asyncio.Task[None] | None = None
+        self._unreachable: tuple[float, Temporary] | None = None
+
+    async def send(self, letter: _Letter) -> str:
+        asked_at = asyncio.get_running_loop().time()
+        async with self._lock:
+            if self._unreachable and self._unreachable[0] > asked_at:
+                # The operator proved unreachable while this mail waited for its turn: no use in waiting once more.
+                raise Temporary(self._unreachable[1].private, self._unreachable[1].public)
+            if self._idle:
+                self._idle.cancel()
+            try:
+                return await self._send(letter)
+            except (Temporary, Permanent):
+                raise
+            except BaseException:  # cut, cancelled, unknown: where the dialogue stands is not known any more
+                self._drop()
+                raise
+            finally:
+                if self._smtp:
+                    self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._expire)
+
+    async def close(self) -> None:
+        async with self._lock:
+            if self._idle:
+                self._idle.cancel()
+            smtp = self._smtp
+            if smtp is not None and smtp.is_connected:
+                with contextlib.suppress(*_BROKEN):
+                    await smtp.execute_command(b"QUIT", timeout=QUIT_SECONDS)
+            self._drop()
+        await asyncio.sleep(0)  # lets the transport close its socket
+
+    def _expire(self) -> None:
+        if not self._lock.locked():
+            self._farewell = asyncio.get_running_loop().create_task(self.close())
+
+    def _drop(self) -> None:
+        smtp, self._smtp = self._smtp, None
+        if smtp is not None:
+            _abort(smtp)
+
+    async def _send(self, letter: _Letter) -> str:
+        """On the open connection when there is one; when that one proves dead, once more on a new one."""
+        if self._smtp is not None and self._smtp.is_connected:
+            try:
+                return await self._transaction(self._smtp, letter)
+            except _DiedEarly:
+                pass
+        self._drop()
+        self._smtp = await self._opened()
+        try:
+            return await self._transaction(self._smtp, letter)
+        except _DiedEarly as error:
+            self._drop()
+            raise Temporary(str(error), answers.UNREACHABLE) from None
+
+    # --- one mail ---------------------------------------------------------------------------------------------
+
+    async def _transaction(self, smtp: aiosmtplib.SMTP, letter: _Letter) -> str:
+        options = _mail_options(smtp, letter.raw)
+        try:
+            reply = await smtp.execute_command(
+                b"MAIL", f"FROM:<{letter.sender}>".encode("ascii"), *options, timeout=self._seconds
+            )
+        except _BROKEN as error:
+            raise _DiedEarly(f"connection lost at MAIL ({type(error).__name__})") from None
+        if reply.code == 421:  # the server closes an idle connection with its next reply (RFC 5321 §3.8)
+            raise _DiedEarly(f"MAIL refused: {answers.words_of(reply.code, reply.message)}")
+        await self._expect(smtp, "MAIL", reply, 250)
+        rcpt = f"TO:<{letter.recipient}>".encode("ascii")
+        await self._expect(smtp, "RCPT", await self._say(smtp, "RCPT", b"RCPT", rcpt), 250, 251, 252)
+        await self._expect(smtp, "DATA", await self._say(smtp, "DATA", b"DATA"), 354)
+        return await self._content(smtp, letter.raw)
+
+    async def _say(self, smtp: aiosmtplib.SMTP, stage: str, *words: bytes) -> aiosmtplib.SMTPResponse:
+        try:
+            return await smtp.execute_command(*words, timeout=self._seconds)
+        except _BROKEN as error:
+            self._drop()
+            raise Temporary(f"connection lost at {stage} ({type(error).__name__})", answers.UNREACHABLE) from None
+
+    async def _expect(self, smtp: aiosmtplib.SMTP, stage: str, reply: aiosmtplib.SMTPResponse, *accepted: int) -> None:
+        """Raise what a refusal means; leave the connection ready for the next mail, or drop it."""
+        if reply.code in accepted:
+            return
+        try:
+            ready = 400 <= reply.code <= 599 and smtp.is_connected
+            if not ready or (await smtp.execute_command(b"RSET", timeout=self._seconds)).code != 250:
+                self._drop()
+        except _BROKEN:
+            self._drop()
+        raise answers.refusal(stage, reply.code, reply.message)
+
+    async def _content(self, smtp: aiosmtplib.SMTP, raw: bytes) -> str:
+        """The message, then its final dot: what fails before the dot was written was surely not delivered."""
+        protocol = smtp.protocol
+        stuffed = (b"." if raw.startswith(b".") else b"") + raw.replace(b"\r\n.", b"\r\n..")
+        if not stuffed.endswith(b"\r\n"):
+            stuffed += b"\r\n"
+        try:
+            if protocol is None:
+                raise ConnectionResetError("closed after 354")
+            for start in range(0, len(stuffed), PIECE):
+                protocol.write(stuffed[start : start + PIECE])
+                async with asyncio.timeout(self._seconds):
+                    await protocol._drain_helper()  # asyncio's flow control, of which aiosmtplib has no public face
+        except _BROKEN as error:
+            self._drop()
+            raise Temporary(f"connection lost in the content ({type(error).__name__})", answers.UNREACHABLE) from None
+        try:
+            protocol.write(b".\r\n")
+        except _BROKEN as error:
+            self._drop()
+            raise Temporary(f"connection lost before the dot ({type(error).__name__})", answers.UNREACHABLE) from None
+        try:
+            reply = await protocol.read_response(timeout=self._answer_seconds)
+        except aiosmtplib.SMTPResponseException as error:  # an answer that is none: yes or no, nobody knows
+            self._drop()
+            raise UncertainDelivery(f"unreadable answer after the final dot ({error.code})", answers.UNSURE) from None
+        except _BROKEN as error:
+            self._drop()
+            private = f"no answer after the final dot ({type(error).__name__})"
+            raise UncertainDelivery(private, answers.UNSURE) from None
+        if reply.code < 200 or 300 <= reply.code < 400:
+            self._drop()
+            raise UncertainDelivery(f"strange answer after the final dot ({reply.code})", answers.UNSURE)
+        await self._expect(smtp, "content", reply, *range(200, 300))
+        return answers.words_of(reply.code, reply.message)
+
+    # --- one connection ---------------------------------------------------------------------------------------
+
+    async def _opened(self) -> aiosmtplib.SMTP:
+        try:
+            return await self._open()
+        except Temporary as error:
+            self._unreachable = (asyncio.get_running_loop().time(), error)
+            raise
+
+    async def _open(self) -> aiosmtplib.SMTP:
+        """A connection that is encrypted, verified both ways and allowed to send. Raises Temporary."""
+        endpoint = self._route.endpoint
+        try:
+            context = await asyncio.to_thread(self._route.make_context)
+        except Misconfigured as error:
+            raise Temporary(error.private, answers.SESSION_REFUSED) from None
+        smtp = aiosmtplib.SMTP(
+            hostname=endpoint.server_name or endpoint.host,  # the name that the certificate must bear
+            use_tls=endpoint.tls == "implicit",
+            start_tls=False,  # STARTTLS is said below, where its absence has a name of its own
+            tls_context=context,
+            timeout=self._seconds,
+            local_hostname=opening.local_name(),
+        )
+        try:
+            await self._greet(smtp, endpoint)
+            await self._log_in(smtp)
+        except aiosmtplib.SMTPResponseException as error:
+            _abort(smtp)
+            raise answers.refusal("session", error.code, error.message, session=True) from None
+        except _BROKEN as error:
+            _abort(smtp)
+            raise opening.unopened(endpoint, error) from None
+        except BaseException:
+            _abort(smtp)
+            raise
+        if isinstance(smtp.transport, asyncio.WriteTransport):
+            # Pause as soon as bytes wait: so that "the dot was written" means that the rest has left.
+            smtp.transport.set_write_buffer_limits(high=1, low=0)
+        log.info("smtp %s:%d: connected", endpoint.host, endpoint.port)
+        return smtp
+
+    async def _greet(self, smtp: aiosmtplib.SMTP, endpoint: Endpoint) -> None:
+        async with asyncio.timeout(self._connect_seconds):
+            await smtp.connect(sock=await opening.connected(endpoint), timeout=self._connect_seconds)
+        await smtp.ehlo()
+        if endpoint.tls == "starttls":
+            if not smtp.supports_extension("starttls"):
+                raise Temporary("STARTTLS is not offered: nothing was sent", answers.INSECURE)
+            await smtp.starttls(timeout=self._connect_seconds)
+            await smtp.ehlo()
+
+    async def _log_in(self, smtp: aiosmtplib.SMTP) -> None:
+        route = self._route
+        if route.sasl == "plain":
+            await smtp.auth_plain(route.username, route.password)
+        elif route.sasl == "login":
+            await smtp.auth_login(route.username, route.password)
+        elif route.sasl == "external":  # RFC 4422 app. A: an empty identity means the one of the certificate
+            reply = await smtp.execute_command(b"AUTH", b"EXTERNAL", b"=")
+            if reply.code == 334:
+                reply = await smtp.execute_command(b"")
+            if reply.code != 235:
+                raise aiosmtplib.SMTPAuthenticationError(reply.code, reply.message)
+
+
+def _mail_options(smtp: aiosmtplib.SMTP, raw: bytes) -> list[bytes]:
+    """ESMTP parameters of MAIL. Raises Permanent for a message over the server's announced size (RFC 1870)."""
+    options = []
+    if smtp.supports_extension("size"):
+        most = smtp.esmtp_extensions["size"].strip()
+        if most.isdecimal() and 0 < int(most) < len(raw):
+            raise Permanent(f"message of {len(raw)} bytes, the server takes {most}", answers.TOO_LARGE)
+        options.append(b"SIZE=%d" % len(raw))
+    if smtp.supports_extension("8bitmime") and not raw.isascii():
+        options.append(b"BODY=8BITMIME")
+    return options
+
+
+def _abort(smtp: aiosmtplib.SMTP) -> None:
+    if isinstance(smtp.transport, asyncio.WriteTransport):
+        smtp.transport.abort()
+    smtp.close()

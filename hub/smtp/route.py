@@ -1,0 +1,37 @@
+"""How the mails of one mailbox leave: where to, with which certificate, under which credentials."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hub.settings import Endpoint
+
+Sasl = Literal["external", "plain", "login", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """`make_context` gives the TLS context (it reads files: it is called in a thread, at each new connection, so that
+    a renewed certificate is taken without a restart) and may raise Misconfigured.
+
+    Routes of the same `line` with the same endpoint and credentials share one connection; set it to what makes two
+    routes the same towards the operator (its name and the certificate's file). Without `line` a route shares with
+    none: credentials of one mailbox never serve another (RH-01).
+    """
+
+    endpoint: Endpoint
+    make_context: Callable[[], ssl.SSLContext]
+    sasl: Sasl = "none"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    line: str = ""
+
+    def shares_with(self) -> tuple[object, ...] | None:
+        """Equal for routes that may use one connection, None for a route that may not share."""
+        if not self.line:
+            return None
+        secret = (self.username, self.password) if self.sasl in {"plain", "login"} else ()
+        return (self.line, self.endpoint, self.sasl, *secret)

@@ -1,0 +1,196 @@
+"""The states of messages and steps, and what moves them. Pure: no clock, no database; chance is an argument.
+
+    ACCEPTED ──plan──▶ PLANNED ──every step settled──▶ DONE
+        └──────────────────┴──a Hold, a step FAILED, given up──▶ HELD ──release──▶ PLANNED
+    step: TODO ─▶ DONE | DEFERRED | UNCERTAIN | FAILED; DROPPED when another plan replaced it before it was done
+
+In flows what became of a deed; out flows the state to write and when to look again. Used by the real spool and by
+the fake of the tests, so that both follow the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from hub.encoding import step_name
+from hub.message import Deferred, Delivery, Done, Failed, Handover, Hold, Outcome, Reason, Receipt, Step, Uncertain
+from hub.settings import Spooling
+
+
+class MessageState(StrEnum):
+    ACCEPTED = "ACCEPTED"
+    PLANNED = "PLANNED"
+    HELD = "HELD"
+    DONE = "DONE"
+
+
+class StepState(StrEnum):
+    TODO = "TODO"
+    DONE = "DONE"
+    DEFERRED = "DEFERRED"
+    UNCERTAIN = "UNCERTAIN"
+    FAILED = "FAILED"
+    DROPPED = "DROPPED"
+
+
+CARRIED_STATES = (MessageState.ACCEPTED, MessageState.PLANNED)
+OPEN_STATES = (StepState.TODO, StepState.DEFERRED, StepState.UNCERTAIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFacts:
+    """A step of the present plan, as its row says."""
+
+    number: int
+    step: Step
+    state: StepState = StepState.TODO
+    stage: str = ""
+    attempts: int = 0
+    due_at: datetime | None = None  # None: at once
+    answer: str = ""
+    outgoing_id: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+    def is_due(self, now: datetime) -> bool:
+        return self.is_open and (self.due_at is None or self.due_at <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the hub tries (`settings.spooling`). `random` gives 0 to 1: it spreads retries, it guards nothing."""
+
+    spooling: Spooling
+    random: Callable[[], float]
+
+    def delay(self, attempts: int) -> timedelta:
+        """After so many attempts (1 for the first): doubling from `retry_first` to `retry_most`, give or take a
+        quarter, so that what failed together does not come back together."""
+        whole = self.spooling.retry_first * 2.0 ** min(max(attempts, 1) - 1, 30)
+        return min(whole, self.spooling.retry_most) * (0.75 + self.random() / 2)
+
+    def is_used_up(self, attempts: int, set_out_at: datetime, now: datetime) -> bool:
+        return attempts >= self.spooling.attempts or now - set_out_at >= self.spooling.give_up_after
+
+    def settle(self, step: StepFacts, outcome: Outcome, set_out_at: datetime, now: datetime) -> StepFacts:
+        """The step after this outcome. What is to be tried again becomes FAILED when patience is used up."""
+        match outcome:
+            case Done(answer):
+                return replace(step, state=StepState.DONE, answer=answer, due_at=None)
+            case Failed(reason):
+                return replace(step, state=StepState.FAILED, answer=reason, due_at=None)
+        attempts = step.attempts + 1
+        deferred = isinstance(outcome, Deferred)
+        why = outcome.reason if isinstance(outcome, Deferred) else outcome.evidence
+        if self.is_used_up(attempts, set_out_at, now):
+            answer = f"gave up{'' if deferred else ', uncertain'}: {why}"
+            return replace(step, state=StepState.FAILED, attempts=attempts, answer=answer, due_at=None)
+        due_at = now + self.delay(attempts)
+        if isinstance(outcome, Deferred):
+            due_at = max(due_at, outcome.until)
+        state = StepState.DEFERRED if deferred else StepState.UNCERTAIN
+        return replace(step, state=state, attempts=attempts, answer=why, due_at=due_at)
+
+
+def outcome_of(step: StepFacts) -> Outcome:
+    """The outcome as it was settled, which may be harder than the one reported (given up)."""
+    match step.state:
+        case StepState.DONE:
+            return Done(step.answer)
+        case StepState.DEFERRED if step.due_at is not None:
+            return Deferred(step.due_at, step.answer)
+        case StepState.UNCERTAIN:
+            return Uncertain(step.answer)
+        case _:
+            return Failed(step.answer)
+
+
+def state_after(steps: Iterable[StepFacts], now: datetime) -> tuple[MessageState, datetime | None]:
+    """The state of a message whose present plan has these steps, and when it is due (None: nothing is)."""
+    steps = tuple(steps)
+    waits = [step.due_at or now for step in steps if step.is_open]
+    if waits:
+        return MessageState.PLANNED, min(waits)
+    if any(isinstance(step.step, Hold) or step.state is StepState.FAILED for step in steps):
+        return MessageState.HELD, None
+    return MessageState.DONE, None
+
+
+def numbered(
+    steps: Iterable[Step], first: int, earlier: Iterable[StepFacts], repeats_sendings: bool
+) -> tuple[StepFacts, ...]:
+    """The steps of a new plan, numbered from `first`, beside the `earlier` ones that this message had.
+
+    The same sending keeps its Message-ID for ever, whichever plan asks for it; one that is DONE is not sent again,
+    unless a human asks (`repeats_sendings`).
+    """
+    earlier = tuple(earlier)
+    made = []
+    for number, step in enumerate(steps, first):
+        facts = StepFacts(number=number, step=step)
+        before = next((old for old in reversed(earlier) if _is_same_sending(old.step, step)), None)
+        if before is not None and before.state is not StepState.DONE:
+            facts = replace(facts, stage=before.stage, outgoing_id=before.outgoing_id)
+        elif before is not None and not repeats_sendings:
+            facts = replace(facts, state=StepState.DONE, answer=f"already sent by step {before.number}")
+        made.append(facts)
+    return tuple(made)
+
+
+def _is_same_sending(one: Step, other: Step) -> bool:
+    if not isinstance(one, Receipt | Delivery | Handover) or not isinstance(other, Receipt | Delivery | Handover):
+        return False
+    return replace(one, reason="") == replace(other, reason="")
+
+
+# --- what the spool itself puts before a human
+
+_KEPT = " Le message est gardé en entier."
+WORKER_DIED = Reason(
+    "worker-died",
+    "Le traitement de ce message s'est arrêté brutalement à plusieurs reprises."
+    + _KEPT
+    + " Lisez-le dans la boîte aux lettres, puis décidez de la suite.",
+)
+GAVE_UP = Reason(
+    "gave-up",
+    "Le hub n'a pas pu traiter ce message malgré plusieurs essais, et n'essaie plus."
+    + _KEPT
+    + " Prévenez la personne qui administre le hub, puis relancez le message.",
+)
+_FAILED_TEXTS = {
+    "receipt": "L'accusé demandé par l'expéditeur n'a pas pu être envoyé. Vérifiez son adresse, puis décidez de le "
+    "renvoyer ou de prévenir l'expéditeur autrement.",
+    "delivery": "Un envoi prévu pour ce message n'a pas pu être fait. Vérifiez le destinataire, puis relancez l'envoi "
+    "ou prévenez-le autrement.",
+    "filing": "Un document de ce message n'a pas pu être classé." + _KEPT + " Classez-le à la main.",
+    "handover": "Un document de ce message n'a pas pu être remis au DUI."
+    + _KEPT
+    + " Relancez la remise, ou classez-le.",
+    "refusal": "Ce message n'a pas pu être refusé." + _KEPT + " Décidez de la suite à la main.",
+    "hold": "Ce message n'a pas pu être mis en attente." + _KEPT + " Décidez de la suite à la main.",
+}
+
+
+def holds_for_failures(steps: Iterable[StepFacts]) -> tuple[Hold, ...]:
+    """What a human must decide when steps failed: at most one hold for the message and one for its receipt."""
+    failed = sorted({step_name(step.step) for step in steps if step.state is StepState.FAILED})
+    holds = []
+    for about in ("message", "receipt"):
+        reasons = tuple(
+            Reason(f"{name}-failed", _FAILED_TEXTS[name])
+            for name in failed
+            if (name == "receipt") == (about == "receipt")
+        )
+        if reasons:
+            holds.append(Hold(about=about, reasons=reasons, reason=reasons[0].code))
+    return tuple(holds)
+
+
+def hold_of(reason: Reason) -> Hold:
+    return Hold(reasons=(reason,), reason=reason.code)

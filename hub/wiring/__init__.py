@@ -1,0 +1,196 @@
+"""The only place that builds the real hub from the settings.
+
+`open_house(settings)` gives the parts that a command needs (database, spool, records, key ring); `start` adds what
+a worker needs (the reader's child process, the door out, the rules); `close` stops what was started. Nothing here
+decides anything.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hub import migrations
+from hub.cell import Cell
+from hub.compose import Letterhead
+from hub.database import Database
+from hub.errors import Misconfigured
+from hub.message import Limits
+from hub.records import SqlRecords
+from hub.settings import Mailbox, Settings
+from hub.smtp.client import Route, SmtpSender
+from hub.spool import BlobStore, SqlSpool
+from hub.trip import Hub
+from hub.trust.keys import KeyRing
+from hub.trust.tls import client_context
+from hub.wiring.rulebook import LiveRulebook
+
+__all__ = ["House", "LiveRulebook", "open_house"]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class House:
+    """The built parts of one site. Commands use the parts; a worker also `start`s and uses `hub`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = KeyRing.load(settings.key_file)
+        self.database = Database(settings.database_url)
+        spooling = settings.spooling
+        self.blobs = BlobStore(
+            settings.data_dir / "blobs", self.database, self.keys, inline_most=spooling.inline_most, clock=now
+        )
+        self.records = SqlRecords(self.database, self.blobs, self.keys, now, settings.site.timezone)
+        self.spool = SqlSpool(
+            self.database,
+            self.blobs,
+            self.keys,
+            clock=now,
+            spooling=spooling,
+            timezone=settings.site.timezone,
+            owner=f"{socket.gethostname()[:20]}:{os.getpid()}",
+            holding=self.records.holding,
+        )
+        self.rules: LiveRulebook | None = None
+        self._cell: Cell | None = None
+        self._sender: SmtpSender | None = None
+        self._hub: Hub | None = None
+
+    def start(self) -> Hub:
+        """The hub that carries messages. Call it inside the event loop that will carry them."""
+        if self._hub is None:
+            self.rules = LiveRulebook(self.settings)
+            self._cell = make_cell(self.settings)
+            self._sender = make_sender(self.settings)
+            self._hub = self._make_hub(self.rules, self._cell, self._sender)
+        return self._hub
+
+    def _make_hub(self, rules: LiveRulebook, cell: Cell, sender: SmtpSender) -> Hub:
+        settings = self.settings
+        keep_path = settings.sending.receipt_return_path == "mailbox"
+        return Hub(
+            spool=self.spool,
+            records=self.records,
+            reader=cell,
+            sender=sender,
+            rulebook=rules.current,
+            letterhead=letterheads(settings),
+            new_message_id=new_message_id,
+            clock=now,
+            retry_in=retry_delays(settings),
+            lease=settings.spooling.lease,
+            order_grace=settings.deciding.order_grace,
+            message_most=settings.reading.message,
+            receipt_return_path=lambda address: address if keep_path else "",
+        )
+
+    async def close(self) -> None:
+        """Stop the child processes, close connections. Safe to call twice."""
+        if self._cell is not None:
+            await self._cell.close()
+        if self._sender is not None:
+            await self._sender.close()
+        self.database.close()
+
+
+def open_house(settings: Settings, *, migrated: bool = True) -> House:
+    """The parts of a site; with `migrated`, the database schema is brought to this version first.
+    Raises Misconfigured (no key file, wrong url) and Temporary (database away)."""
+    house = House(settings)
+    if migrated:
+        migrations.upgrade(house.database)
+    return house
+
+
+def limits_of(settings: Settings) -> Limits:
+    reading = settings.reading
+    return Limits(
+        header_block=reading.header_block,
+        header=reading.header,
+        parts=reading.parts,
+        depth=reading.depth,
+        message=reading.message,
+        entries=reading.entries,
+        unpacked=reading.unpacked,
+        ratio=reading.ratio,
+    )
+
+
+def make_cell(settings: Settings) -> Cell:
+    """The reader's child processes (started at the first message)."""
+    reading = settings.reading
+    assert settings.codes_dir is not None  # made absolute when the settings were loaded
+    return Cell(
+        limits_of(settings),
+        memory=reading.memory,
+        seconds=reading.seconds.total_seconds(),
+        processes=reading.processes,
+        recycle_after=reading.recycle_after,
+        codes_dir=settings.codes_dir,
+    )
+
+
+def make_sender(settings: Settings) -> SmtpSender:
+    """The door out of every mailbox: its operator's endpoint, its own certificate and credentials."""
+    return SmtpSender({mailbox.name: smtp_route(settings, mailbox) for mailbox in settings.mailboxes}, settings.sending)
+
+
+def smtp_route(settings: Settings, mailbox: Mailbox) -> Route:
+    operator = settings.operator_of(mailbox)
+    certificate = mailbox.certificate or operator.certificate
+    return Route(
+        endpoint=operator.smtp,
+        sasl=operator.smtp_sasl,
+        username=mailbox.username or mailbox.address,
+        password=password_of(mailbox.password_file),
+        make_context=lambda: client_context(operator, certificate),
+        line=f"{operator.name} {certificate.file if certificate else ''}",
+    )
+
+
+def password_of(file: Path | None) -> str:
+    """The first line of a password file, "" for none. Raises Misconfigured when it cannot be read."""
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{file}:1 - the password file cannot be read: {type(error).__name__}") from None
+
+
+def letterheads(settings: Settings) -> Callable[[str | None], Letterhead | None]:
+    """Mailbox name -> how the hub signs a mail from it (ECO.2.2.7, ECO.2.4.3); None for an unknown mailbox."""
+    made = {
+        mailbox.name: Letterhead(
+            address=mailbox.address,
+            display_name=mailbox.display_name or settings.site.name,
+            product_reference=settings.site.product_reference,
+            reporting_ua=f"{mailbox.address.rpartition('@')[2]}; hub",
+        )
+        for mailbox in settings.mailboxes
+    }
+    return lambda name: made.get(name) if name else None
+
+
+def new_message_id(address: str) -> str:
+    """A Message-ID on the domain of a mailbox of ours (ECO.2.2.1)."""
+    return f"<{secrets.token_hex(16)}@{address.rpartition('@')[2]}>"
+
+
+def retry_delays(settings: Settings) -> Callable[[int], timedelta]:
+    """Attempts so far -> the next delay: doubling from `retry_first` to `retry_most`, with full jitter above half."""
+    first, most = settings.spooling.retry_first, settings.spooling.retry_most
+
+    def delay(attempts: int) -> timedelta:
+        whole: timedelta = min(most, first * 2 ** min(attempts, 20))
+        return timedelta(seconds=whole.total_seconds() * random.uniform(0.5, 1.0))  # noqa: S311  (guards nothing)
+
+    return delay

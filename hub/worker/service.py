@@ -1,0 +1,117 @@
+"""The long-running service: one watcher a mailbox, the sweep, and the worker processes.
+
+`Service.run` returns when `stop` is set, after the watchers have let go and the workers have finished what they
+hold. A watcher or a worker that fails harms no other: watchers back off by themselves, a dead worker process is
+started again with a growing delay. Killed at any instant, the next start finishes (docs/states.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from hub.errors import HubError
+from hub.imap.reader import Watcher
+from hub.settings import Mailbox, Settings
+from hub.trust.tls import client_context
+from hub.wiring import House, now
+from hub.worker.actors import Hints
+
+log = logging.getLogger("hub.service")
+
+RESTART_MOST = 60.0  # seconds
+STOP_WITHIN = 75.0  # a worker finishes what it holds (60 s in `CarryingWorker.stop`), then it is killed
+
+
+class Service:
+    def __init__(self, house: House, settings_file: Path) -> None:
+        self._house = house
+        self._settings = house.settings
+        self._file = settings_file
+        self._hints = Hints(house)
+        self.watchers = [make_watcher(self._settings, box, house, self._hint) for box in self._settings.mailboxes]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`."""
+        cleaned = await self._house.blobs.clean()
+        if cleaned:
+            log.info("start: %s leftover file(s) removed", cleaned)
+        tasks = [asyncio.create_task(self._sweeping(stop), name="sweep")]
+        tasks += [asyncio.create_task(watcher.run(stop), name="watcher") for watcher in self.watchers]
+        tasks += [
+            asyncio.create_task(self._worker_kept_alive(number, stop), name="worker")
+            for number in range(1, self._settings.working.processes + 1)
+        ]
+        log.info("serving %s mailbox(es), %s worker process(es)", len(self.watchers), self._settings.working.processes)
+        await asyncio.gather(*tasks)
+
+    async def _hint(self, message_id: str) -> None:
+        await asyncio.to_thread(self._hints.send, message_id)
+
+    async def _sweeping(self, stop: asyncio.Event) -> None:
+        """Give a hint for whatever is due; the database being away is only a reason to try again."""
+        while not stop.is_set():
+            try:
+                await self._hints.sweep(self._house)
+            except HubError as error:
+                log.warning("sweep: %s", error.private)
+            await _wait(stop, self._settings.spooling.sweep_every.total_seconds())
+
+    async def _worker_kept_alive(self, number: int, stop: asyncio.Event) -> None:
+        delay = 1.0
+        while not stop.is_set():
+            began = asyncio.get_running_loop().time()
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "hub", "worker", "--site", str(self._file), "--parent", str(os.getpid())
+            )
+            ended = asyncio.create_task(child.wait())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if stop.is_set():
+                await _stopped(child, ended)
+                return
+            log.error("worker %s ended with code %s; started again in %.0f s", number, child.returncode, delay)
+            await _wait(stop, delay)
+            lived_long = asyncio.get_running_loop().time() - began > RESTART_MOST
+            delay = 1.0 if lived_long else min(RESTART_MOST, delay * 2)
+
+
+async def _stopped(child: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+    """Ask a worker to end; kill it when it does not (the spool redoes what it held)."""
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(ended, STOP_WITHIN)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+def make_watcher(
+    settings: Settings, mailbox: Mailbox, house: House, on_accepted: Callable[[str], Awaitable[None]]
+) -> Watcher:
+    """The watcher of one mailbox, with its own certificate and credentials (RH-01)."""
+    operator = settings.operator_of(mailbox)
+    return Watcher(
+        mailbox,
+        operator,
+        settings.watching,
+        house.spool,
+        lambda: client_context(operator, mailbox.certificate or operator.certificate),
+        on_accepted,
+        clock=now,
+        random=random.random,
+    )

@@ -1,0 +1,36 @@
+"""A `hub.ports.Sender` that keeps what it was given, and fails where a test says so."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Sent:
+    mailbox: str
+    sender: str
+    recipient: str
+    raw: bytes
+
+
+@dataclass
+class RecordingSender:
+    """`sent` is what went out, in order. `outcomes` are used up one a call: an exception is raised (the mail counts as
+    not sent, except after UncertainDelivery put with `sent_anyway`), a text is the server's last line."""
+
+    sent: list[Sent] = field(default_factory=list)
+    outcomes: deque[Exception | str] = field(default_factory=deque)
+    sent_anyway: bool = False
+    closed: bool = False
+
+    async def send(self, mailbox: str, sender: str, recipient: str, raw: bytes) -> str:
+        outcome = self.outcomes.popleft() if self.outcomes else "250 2.0.0 Ok"
+        if isinstance(outcome, str) or self.sent_anyway:
+            self.sent.append(Sent(mailbox, sender, recipient, raw))
+        if isinstance(outcome, str):
+            return outcome
+        raise outcome
+
+    async def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,191 @@
+"""A whole hub on real servers, for the trips: a private Dovecot, a private Postfix that delivers into it, a site in a
+folder, and the real `hub` command in processes of its own. Mail for `mssante.example` arrives in that Dovecot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from hub.settings import load_settings
+from hub.wiring import House, open_house
+from tests.edges.dovecot import Dovecot, running_dovecot
+from tests.edges.postfix import Postfix, running_postfix
+from tests.pki import Authority
+
+DOMAIN = "mssante.example"
+HOME = f"dossiers@mecs.{DOMAIN}"
+SENDER = f"courrier@hopital.{DOMAIN}"
+
+_SETTINGS = """\
+site: {{name: "MECS d'essai (fictive)", finess: "690000001", product_reference: ESSAI1}}
+database_url: {database_url}
+operators:
+  - name: operateur
+    imap: {{host: localhost, port: {imap}, tls: implicit}}
+    smtp: {{host: localhost, port: {smtp}, tls: implicit}}
+    ca_file: {ca}
+    certificate: {{file: {certificate}, key_file: {key}}}
+    sasl: external
+mailboxes:
+  - {{name: dossiers, address: "{address}", operator: operateur, test: true}}
+watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
+spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 5s, lease: {lease}s}}
+working: {{processes: {processes}, threads: 4}}
+log_level: warning
+"""
+
+
+@dataclass
+class Site:
+    """One site: its folder, its servers, the `hub serve` that runs on it (one at a time)."""
+
+    folder: Path
+    dovecot: Dovecot
+    postfix: Postfix
+    service: subprocess.Popen[bytes] | None = field(default=None)
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `hub WORDS --site FOLDER` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "hub", *words, "--site", str(self.folder)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def start(self) -> None:
+        log = (self.folder / "serve.log").open("ab")
+        self.service = subprocess.Popen(
+            [sys.executable, "-m", "hub", "serve", "--site", str(self.folder)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def tree(self) -> list[psutil.Process]:
+        """The service and all that it started."""
+        if self.service is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = psutil.Process(self.service.pid)
+            return [top, *top.children(recursive=True)]
+        return []
+
+    def kill(self) -> None:
+        """kill -9 of the service and of all that it started, at once."""
+        assert self.service is not None
+        os.killpg(self.service.pid, signal.SIGKILL)
+        self.service.wait()
+        self.service = None
+
+    def stop(self) -> None:
+        if self.service is not None:
+            self.service.terminate()
+            try:
+                self.service.wait(90)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.service.pid, signal.SIGKILL)
+                self.service.wait()
+            self.service = None
+
+    def log(self) -> str:
+        path = self.folder / "serve.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    @contextmanager
+    def opened(self) -> Iterator[House]:
+        house = open_house(load_settings(self.folder / "hub.yaml"), migrated=False)
+        try:
+            yield house
+        finally:
+            house.database.close()
+
+    def counts(self) -> dict[str, int]:
+        with self.opened() as house:
+            return asyncio.run(house.spool.counts())
+
+    def wait_until_settled(self, messages: int, seconds: float = 120) -> dict[str, int]:
+        """Until so many messages are DONE or HELD; the counts by state. Fails with the log after `seconds`."""
+
+        def settled() -> bool:
+            counts = self.counts()
+            return counts["DONE"] + counts["HELD"] >= messages
+
+        wait_for(settled, seconds, lambda: f"{self.counts()}\n{self.log()[-4000:]}")
+        return self.counts()
+
+    def mails_to(self, address: str) -> list[bytes]:
+        """What Postfix delivered into the mailbox of an address."""
+        maildir = self.dovecot.home(address) / "Maildir"
+        return [path.read_bytes() for part in ("new", "cur") for path in sorted((maildir / part).glob("*"))]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, told: Callable[[], str]) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(told())
+        time.sleep(0.2)
+
+
+@contextmanager
+def running_site(
+    folder: Path,
+    usagers_csv: bytes,
+    *,
+    database_url: str = "sqlite:///hub.db",
+    processes: int = 1,
+    lease: int = 5,
+) -> Iterator[Site]:
+    """A site with its usagers, its servers running, its service not yet started; all stopped at the end."""
+    authority = Authority(folder / "pki")
+    with (
+        running_dovecot(authority) as dovecot,
+        running_postfix(
+            authority,
+            domains=(DOMAIN, f"mecs.{DOMAIN}", f"hopital.{DOMAIN}"),
+            transport=f"lmtp:inet:[127.0.0.1]:{dovecot.lmtp_port}",
+        ) as postfix,
+    ):
+        leaf = dovecot.leaf(HOME)
+        site = Site(folder / "site", dovecot, postfix)
+        site.folder.mkdir(parents=True)
+        (site.folder / "hub.yaml").write_text(
+            _SETTINGS.format(
+                database_url=database_url,
+                imap=dovecot.imaps_port,
+                smtp=postfix.implicit_port,
+                ca=authority.ca_file,
+                certificate=leaf.certificate,
+                key=leaf.key,
+                address=HOME,
+                processes=processes,
+                lease=lease,
+            )
+        )
+        (site.folder / "usagers.csv").write_bytes(usagers_csv)
+        for words in (("init", str(site.folder)), ("usagers", "import", str(site.folder / "usagers.csv")), ("check",)):
+            done = _hub(site, *words)
+            assert done.returncode == 0, f"hub {words[0]}: {done.stdout}{done.stderr}"
+        try:
+            yield site
+        finally:
+            site.stop()
+
+
+def _hub(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
+    if words[0] == "init":
+        return subprocess.run([sys.executable, "-m", "hub", *words], capture_output=True, text=True, timeout=120)
+    return site.command(*words)

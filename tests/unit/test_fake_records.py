@@ -1,0 +1,35 @@
+"""The fake records keep the contract of the real ones."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from hub.message import (
+    Outcome,
+    Usager,
+)
+from hub.ports import Effect
+from tests.fakes_records import MemoryRecords
+from tests.records_contract import USAGERS, AnyRecords, Clock, RecordsContract, Room
+
+
+def _memory_room() -> Room:
+    records = MemoryRecords(known=USAGERS, clock=Clock())
+
+    async def run(effect: Effect) -> Outcome:
+        return effect(cast(Connection, None))
+
+    def add(more: list[Usager]) -> None:
+        records.known = (*records.known, *more)
+
+    return Room(cast(AnyRecords, records), run, lambda: uuid4().hex, add)
+
+
+class TestMemoryRecords(RecordsContract):
+    @pytest.fixture
+    def room(self) -> Room:
+        return _memory_room()

@@ -1,0 +1,95 @@
+"""Whatever the bytes: nothing raises, every leaf has its number, the answer can cross the process border."""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.cda import Codes
+from hub.encoding import decode, encode
+from hub.message import Limits, ParsedMessage
+from hub.parse import parse, parse_file
+from tests import cdamaker
+from tests.mailmaker import PDF, TEXT, attached, mail, mixed, multipart, part, winmail
+
+SEEDS = [
+    mail(),
+    mixed(TEXT, attached("IHE_XDM.ZIP", cdamaker.make_archive()), attached("a.pdf", PDF)),
+    mixed(part("message/rfc822", mixed(TEXT, attached("winmail.dat", winmail(("a.pdf", PDF)))))),
+    mixed(multipart("=_r", part("text/html", b"<p>x</p>"), subtype="related"), subtype="signed"),
+]
+FRAGMENTS = [
+    b"--=_b1\r\n",
+    b"--=_b1--\r\n",
+    b"\r\n",
+    b"\r",
+    b"\n\n",
+    b"\0",
+    b'"',
+    b"<",
+    b"(",
+    b";",
+    b"=?utf-8?q?=?=",
+    b"\xe9",
+    b'Content-Type: multipart/mixed; boundary="=_b1"\r\n',
+    b"Content-Type: message/rfc822\r\n\r\n",
+    b"begin 644 a\r\n",
+    b"Content-Transfer-Encoding: base64\r\n",
+    b"Content-Disposition: attachment; filename*0*=x''%\r\n",
+    b"PK\x03\x04",
+    b"\x78\x9f\x3e\x22",
+    b"%PDF-",
+    b"From: a@b.fr <c@d.fr>\r\n",
+    b"Date: 1 Jan 0001 00:00 +2359\r\n",
+    b": x\r\n",
+    b"Content-Type: text/plain; charset=utf-16\r\n",
+    b"=?utf-16?b?2AA=?=",
+    b"&#xD800;",
+    b"Content-Type: text/html\r\n",
+]
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A good mail with pieces cut out and fragments put in."""
+    raw = bytearray(draw(st.sampled_from(SEEDS)))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(raw)))
+        cut = draw(st.integers(0, 40))
+        raw[at : at + cut] = draw(st.sampled_from(FRAGMENTS))
+    return bytes(raw)
+
+
+def check(message: ParsedMessage) -> None:
+    numbers = [leaf.number for leaf in message.attachments]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers
+    assert len({leaf.path for leaf in message.attachments}) == len(numbers)
+    assert all(set(document.attachments) <= set(numbers) for document in message.documents)
+    assert decode(encode(message), ParsedMessage) == message
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(damaged())
+def test_a_damaged_mail_is_read(raw: bytes) -> None:
+    start = time.process_time()
+    check(parse(raw, Limits(), Codes.empty(), read_pdf=False))
+    assert time.process_time() - start < 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join) | st.binary(max_size=300))
+def test_any_bytes_are_read(raw: bytes) -> None:
+    check(parse(raw, Limits(), Codes.empty(), read_pdf=False))
+    check(parse_file(raw, Limits(), Codes.empty(), "fichier.bin"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3).map(b"".join), st.integers(1, 4))
+def test_small_caps_hold_for_any_bytes(piece: bytes, cap: int) -> None:
+    raw = mixed(*[piece] * 8)
+    message = parse(raw, Limits(parts=cap, depth=cap, header=20, header_block=100), Codes.empty(), read_pdf=False)
+    check(message)
+    assert len(message.attachments) <= cap + 1

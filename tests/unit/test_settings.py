@@ -1,0 +1,167 @@
+"""Every setting is explained, every explanation is a setting; and what the settings refuse."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from hub import configuration
+from hub.errors import Misconfigured
+from hub.message import Limits
+from hub.settings import Settings, load_settings
+from tests.unit.routing_samples import CONFIG
+
+TEXT = (CONFIG / "hub.yaml").read_text(encoding="utf-8")
+EXAMPLE = "#: "
+
+
+def with_examples() -> str:
+    """The file with its examples of lists taken into use, instead of the empty lists."""
+    lines = [line for line in TEXT.splitlines() if line not in ("operators: []", "mailboxes: []")]
+    return "\n".join(line.removeprefix(EXAMPLE) for line in lines) + "\n"
+
+
+def names(model: type[BaseModel], before: str = "") -> set[str]:
+    """Every setting, by its full name; those of a section in a list under the name of the list."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        found |= names(inner, f"{before}{name}.") if inner else {before + name}
+    return found
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((section for one in get_args(annotation) if (section := _section(one))), None)
+
+
+def written(tree: Any, before: str = "") -> set[str]:
+    """Every value of a file, by its full name."""
+    if isinstance(tree, dict):
+        return set().union(*(written(value, f"{before}.{key}".lstrip(".")) for key, value in tree.items()))
+    if isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        return set().union(*(written(item, before) for item in tree))
+    return {before}
+
+
+def explained(text: str) -> set[str]:
+    """The names of the keys (last part) that have a comment on the line before."""
+    found, comment = set(), False
+    for line in text.splitlines():
+        bare = line.strip().removeprefix("- ").strip()
+        if bare.startswith("#"):
+            comment = True
+        elif bare:
+            if comment:
+                found.add(bare.partition(":")[0])
+            comment = False
+    return found
+
+
+def test_every_setting_is_in_the_file() -> None:
+    tree = configuration.plain(configuration.parse_yaml(with_examples(), "hub.yaml"))
+    # A certificate of a mailbox is the same section as that of an operator, shown there.
+    missing = {name for name in names(Settings) - written(tree) if not name.startswith("mailboxes.certificate.")}
+    assert missing == set()
+
+
+def test_every_line_of_the_file_is_a_setting() -> None:
+    tree = configuration.parse_yaml(with_examples(), "hub.yaml")
+    settings = configuration.validate(
+        Settings, configuration.parse_yaml(with_examples().replace('product_reference: ""', 'product_reference: "A1"'),
+                                           "hub.yaml"), "hub.yaml")  # fmt: skip
+    assert settings.mailboxes[0].operator == settings.operators[0].name
+    unknown = written(configuration.plain(tree)) - names(Settings) - {"mailboxes.certificate"}
+    assert unknown == set()
+
+
+def test_every_setting_has_its_why() -> None:
+    keys = {name.rpartition(".")[2] for name in names(Settings)}
+    assert keys - explained(with_examples()) == set()
+
+
+def test_the_file_shows_every_default() -> None:
+    assert configuration.validate(Settings, configuration.parse_yaml(TEXT, "hub.yaml"), "hub.yaml") == Settings()
+
+
+def test_the_examples_show_every_default_of_their_sections() -> None:
+    text = with_examples().replace('product_reference: ""', 'product_reference: "A1"')
+    settings = configuration.validate(Settings, configuration.parse_yaml(text, "hub.yaml"), "hub.yaml")
+    for shown in (settings.operators[0], settings.mailboxes[0]):
+        for name, field in type(shown).model_fields.items():
+            if not field.is_required() and name != "certificate":
+                assert getattr(shown, name) == field.default, name
+
+
+def test_the_limits_of_the_reader_are_those_of_the_settings() -> None:
+    reading, limits = Settings().reading, Limits()
+    for name in Limits.__dataclass_fields__:
+        assert getattr(reading, name) == getattr(limits, name), name
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+def loaded(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "hub.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_settings(path)
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    with pytest.raises(Misconfigured) as caught:
+        loaded(tmp_path, text)
+    return caught.value.private.replace(str(tmp_path) + "/", "")
+
+
+OPERATOR = """
+operators:
+  - name: op
+    imap: {host: i, port: 143, tls: starttls}
+    smtp: {host: s, port: 587, tls: starttls}
+    ca_file: ca.pem
+"""
+MAILBOX = "mailboxes:\n  - {name: un, address: a@b.fr, operator: op}\n"
+SITE = "site: {product_reference: A1}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("watching:\n  pol: 5m\n", "hub.yaml:2 watching.pol Extra inputs are not permitted"),
+        ("watching:\n  poll: 5 minutes\n", "hub.yaml:2 watching.poll Value error, a duration is expected"),
+        ("watching:\n  idle_renewal: 11m\n", "IDLE is renewed within 10 minutes"),
+        ("watching:\n  piece: 1 mega\n", "hub.yaml:2 watching.piece Value error, a size is expected"),
+        ("site:\n  product_reference: 'A 1'\n", "X-MSS-NIL takes letters and digits only"),
+        (SITE + MAILBOX, "no operator is called op"),
+        (OPERATOR + MAILBOX, "site.product_reference (X-MSS-NIL, ECO.2.4.3) is needed"),
+        (SITE + OPERATOR + MAILBOX + MAILBOX.partition("\n")[2], "two mailboxes have the same name"),
+        (SITE + OPERATOR + MAILBOX.replace("un", "Un Deux"), "mailboxes.0.name"),
+        ("deciding:\n  kind_confidence: 2\n", "deciding.kind_confidence"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, text)
+
+
+def test_a_site_writes_only_its_differences(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, SITE + OPERATOR + MAILBOX + "watching: {poll: 90s, piece: 64KB}\n")
+    assert (settings.watching.poll, settings.watching.piece) == (timedelta(seconds=90), 65536)
+    assert settings.watching.connect_timeout == Settings().watching.connect_timeout
+
+
+def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, OPERATOR)
+    assert settings.operators[0].ca_file == tmp_path / "ca.pem"
+    assert settings.database_url == f"sqlite:///{tmp_path}/hub.db"
+    assert settings.document_types_file == CONFIG / "document_types.yaml"
+
+
+def test_settings_never_change_once_made() -> None:
+    with pytest.raises(ValidationError):
+        Settings().__setattr__("log_level", "debug")
