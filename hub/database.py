@@ -231,5 +231,5 @@ def _run_pragma(connection: Any, pragma: str) -> None:
 def _postgres_engine(url: str) -> Engine:
     driver_url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     return create_engine(
-        driver_url, pool_size=POSTGRES_THREADS, max_overflow=2, pool_pre_ping=False, hide_parameters=True
+        driver_url, pool_size=POSTGRES_THREADS, max_overflow=2, pool_pre_ping=True, hide_parameters=True
     )

@@ -131,8 +131,11 @@ async def perform(opened: OpenStep, envelope: Envelope, raw: bytes, parsed: Pars
     record = hub.spool.record
     match opened.step:
         case Filing() as step:
-            effect = await hub.records.filing(envelope.id, step, parsed.documents[step.document])
-            return await record(envelope.id, opened.number, effect)
+            try:
+                effect = await hub.records.filing(envelope.id, step, parsed.documents[step.document])
+                return await record(envelope.id, opened.number, effect)
+            except Permanent as error:  # the records refuse it for ever: a human decides
+                return await record(envelope.id, opened.number, Failed(error.private))
         case Hold() as step:
             return await record(envelope.id, opened.number, hub.records.holding(envelope.id, step))
         case Receipt() | Delivery():

@@ -29,7 +29,11 @@ def verify(site: SiteOption = HERE) -> None:
             "Une entrée a été modifiée, retirée ou ajoutée hors du hub : comparez avec la dernière sauvegarde."
         )
         raise typer.Exit(1)
-    print(f"La trace est intacte : {verdict.entries} entrées, chaînées sans rupture.")
+    print(
+        f"La trace est intacte : {verdict.entries} entrées, chaînées sans rupture.\n"
+        f"Empreinte de la dernière : {verdict.head}\n"
+        "Notez-la ailleurs : qui peut écrire dans la base pourrait refaire toute la chaîne, mais pas cette empreinte."
+    )
 
 
 def show(

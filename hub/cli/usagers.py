@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from hub.cli.site import HERE, SiteOption, opened
 from hub.errors import Misconfigured
-from hub.records import parse_usagers
+from hub.records import Problem, parse_usagers
 
 
 def register(app: typer.Typer) -> None:
@@ -30,10 +30,16 @@ def import_(
     except OSError as error:
         raise Misconfigured(f"{file}:1 - cannot be read: {error.strerror}") from None
     if parsed.problems:
-        print(f"Rien n'a été importé : {len(parsed.problems)} problème(s) dans {file}.")
-        for problem in parsed.problems:
-            print(f"  {problem}")
-        raise typer.Exit(1)
+        _refuse(file, parsed.problems)
     with opened(site) as house:
         result = asyncio.run(house.records.import_usagers(parsed, by=by))
+    if result.problems:
+        _refuse(file, result.problems)
     print(f"Usagers : {result.added} ajouté(s), {result.changed} modifié(s), {result.unchanged} inchangé(s).")
+
+
+def _refuse(file: Path, problems: tuple[Problem, ...]) -> NoReturn:
+    print(f"Rien n'a été importé : {len(problems)} problème(s) dans {file}.")
+    for problem in problems:
+        print(f"  {problem}")
+    raise typer.Exit(1)

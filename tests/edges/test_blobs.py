@@ -279,6 +279,28 @@ async def test_a_blob_written_again_while_the_janitor_looks_is_kept(
     assert path.exists()
 
 
+async def test_a_blob_that_is_named_while_the_janitor_looks_is_kept(
+    sql_bench: SqlBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = sql_bench.blobs()
+    stored = await blobs.put(LARGE)
+    path = sql_bench.folder / stored.sha256[:2] / stored.sha256
+    _age(path, sql_bench, 2 * HOUR)
+    look, looks = statements.named_among, []
+
+    def looks_before_another_names(*arguments: object) -> set[str]:
+        found = look(*arguments)  # type: ignore[arg-type]
+        looks.append(found)
+        if len(looks) == 1:
+            sql_bench.database.write_now(lambda c: blobs.name(c, stored))
+        return found
+
+    monkeypatch.setattr(janitor, "named_among", looks_before_another_names)
+    assert not await blobs.clean()
+    assert looks == [set(), {stored.sha256}]
+    assert await blobs.get(stored.sha256) == LARGE
+
+
 KILLED = """
 import asyncio, sys
 from pathlib import Path

@@ -20,7 +20,7 @@ from hub.cell import Cell, pool
 from hub.cell.child import DESCRIPTORS_MOST
 from hub.errors import Damaged, Temporary
 from hub.message import Limits
-from hub.parse import parse
+from hub.parse import parse, parse_file
 from tests import cdamaker
 from tests.mailmaker import TEXT, attached, mail, mixed
 
@@ -98,6 +98,13 @@ async def test_the_child_reads_what_parse_reads(new_cell: NewCell) -> None:
     cell.start()
     assert await cell.read(GOOD) == parse(GOOD, Limits(), Codes.empty())
     assert await cell.read(b"") == parse(b"", Limits(), Codes.empty())
+
+
+async def test_a_file_given_by_hand_is_read_in_the_child_too(new_cell: NewCell) -> None:
+    archive = cdamaker.make_archive()
+    message = await new_cell().read_file(archive, "été/IHE_XDM.ZIP")
+    assert message == parse_file(archive, Limits(), Codes.empty(), "IHE_XDM.ZIP")
+    assert message.archives
 
 
 async def test_code_tables_reach_the_child(new_cell: NewCell, tmp_path: Path) -> None:

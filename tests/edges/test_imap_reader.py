@@ -24,12 +24,16 @@ from hub.imap.progress import Skipped, WatcherState
 from hub.imap.reader import Watcher
 from hub.ports import Arrival, Intake
 from tests.edges.dovecot import Dovecot, running_dovecot
+from tests.edges.engines import postgres_template, sqlite_template
 from tests.edges.proxy import fault_proxy
 from tests.edges.scripted_imap import Peer, scripted, server_context
+from tests.edges.spools import SqlBench, sql_bench
 from tests.fakes_imap import FakeIntake
 from tests.pki import Authority
 
 BOX = "asso"
+
+__all__ = ["postgres_template", "sql_bench", "sqlite_template"]  # fixtures
 
 
 @pytest.fixture(scope="module")
@@ -763,3 +767,43 @@ async def test_fifty_megabytes_are_accepted_in_less_than_thirty_two_of_memory(do
     assert intake.sizes == {"m1": size}
     assert intake.arrivals[0].message_id == "<gros@example>"
     assert peak - before < 32 * 1024**2
+
+
+# --- the real spool ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_real_spool_keeps_what_arrives_through_restarts_and_epochs(
+    dovecot: Dovecot, address: str, sql_bench: SqlBench
+) -> None:
+    mails = [mail(n, size=size) for n, size in enumerate((100, 70_000, 3_000_000, 200, 65_536), start=1)]
+    dovecot.deliver(address, *mails[:3])
+    spool = sql_bench.spool("first")
+    async with at_dovecot(dovecot, address, spool) as one:
+        dovecot.deliver(address, *mails[3:])
+        await one.until(lambda: len(one.told) == 5 and one.watcher.progress.unmarked == 0)
+    dovecot.renew_uidvalidity(address)
+    again = sql_bench.spool("second")
+    async with at_dovecot(dovecot, address, again) as two:
+        await two.until(lambda: two.watcher.progress.compared_at is not None)
+        assert (two.watcher.progress.unmarked, two.watcher.progress.failures) == (0, 0)
+    assert two.told == []
+    raws = []
+    for message_id in one.told:
+        envelope = await again.load(message_id)
+        assert envelope is not None
+        raws.append(await again.raw(envelope))
+    assert sorted(raws) == sorted(mails)
+
+
+async def test_two_watchers_on_one_mailbox_at_the_same_instant_accept_no_twin(
+    dovecot: Dovecot, address: str, sql_bench: SqlBench
+) -> None:
+    dovecot.deliver(address, *(mail(n) for n in range(1, 101)))
+    spools = sql_bench.spool("first"), sql_bench.spool("second")
+    async with (
+        at_dovecot(dovecot, address, spools[0], poll=0.3) as one,
+        at_dovecot(dovecot, address, spools[1], poll=0.3) as two,
+    ):
+        await one.compared()
+        await two.compared()
+    assert len(one.told) + len(two.told) == len({*one.told, *two.told}) == 100

@@ -155,7 +155,7 @@ def running_site(
         running_dovecot(authority) as dovecot,
         running_postfix(
             authority,
-            domains=(DOMAIN, f"mecs.{DOMAIN}", f"hopital.{DOMAIN}"),
+            domains=(DOMAIN, *(f"{name}.{DOMAIN}" for name in ("mecs", "hopital", "ch-trois-rivieres"))),
             transport=f"lmtp:inet:[127.0.0.1]:{dovecot.lmtp_port}",
         ) as postfix,
     ):
