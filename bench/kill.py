@@ -89,10 +89,10 @@ def campaign(site: Site, messages: int, kills: int, chance: random.Random) -> Le
     site.start()
     site.wait_until_settled(messages, seconds=240)
     site.stop()
-    return ledger_of(site)
+    return ledger_of(site, messages)
 
 
-def ledger_of(site: Site) -> Ledger:
+def ledger_of(site: Site, messages: int) -> Ledger:
     with site.opened() as house:
         counts = asyncio.run(house.spool.counts())
         documents = [
@@ -103,7 +103,7 @@ def ledger_of(site: Site) -> Ledger:
     with site.dovecot.other_client(HOME) as client:
         announced = int(client.select("INBOX", readonly=True)[1][0] or b"0")
         unmarked = len(client.search(None, "UNKEYWORD", "$HubAccepted")[1][0].split())
-    receipts = [_receipt(raw) for raw in site.mails_to(HOSPITAL.address)]
+    receipts = [_receipt(raw) for raw in site.mails_to(HOSPITAL.address, at_least=messages)]
     by_original = Counter(original for original, _ in receipts)
     ids = {original: {own for other, own in receipts if other == original} for original in by_original}
     return Ledger(

@@ -41,8 +41,8 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`."""
         cleaned = await self._house.blobs.clean()
-        if cleaned:
-            log.info("start: %s leftover file(s) removed", cleaned)
+        if cleaned.temporary or cleaned.unnamed:
+            log.info("start: %s temporary and %s unnamed file(s) removed", cleaned.temporary, cleaned.unnamed)
         tasks = [asyncio.create_task(self._sweeping(stop), name="sweep")]
         tasks += [asyncio.create_task(watcher.run(stop), name="watcher") for watcher in self.watchers]
         tasks += [
@@ -62,6 +62,8 @@ class Service:
                 await self._hints.sweep(self._house)
             except HubError as error:
                 log.warning("sweep: %s", error.private)
+            except Exception as error:  # our fault: the next sweep is the retry, the watchers must not suffer
+                log.error("sweep: %s", type(error).__name__)
             await _wait(stop, self._settings.spooling.sweep_every.total_seconds())
 
     async def _worker_kept_alive(self, number: int, stop: asyncio.Event) -> None:

@@ -1,12 +1,11 @@
 """A migrated database on each engine, and empty ones for the migrations: import the fixtures that a test needs.
 
-SQLite in the test's folder; PostgreSQL by `HUB_TEST_POSTGRES` (a superuser's url), where each test has the same
+SQLite in the test's folder; PostgreSQL as tests/edges/postgres.py finds or makes it, where each test has the same
 throw-away database, emptied before it, and migration tests one of their own.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -21,9 +20,7 @@ from sqlmodel import SQLModel
 
 from hub import migrations
 from hub.database import Database
-from tests.conftest import missing
-
-POSTGRES = os.environ.get("HUB_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+from tests.edges.postgres import server_url
 
 Engine = Literal["sqlite", "postgresql"]
 ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
@@ -43,15 +40,11 @@ def migrated(url: str) -> Iterator[Database]:
 def postgres_database() -> Iterator[str]:
     """The url of a throw-away empty database."""
     name = f"hub_test_{secrets.token_hex(6)}"
-    try:
-        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=5)
-    except psycopg.OperationalError:
-        missing("PostgreSQL does not answer: set HUB_TEST_POSTGRES")
-        raise
-    with admin:
+    server = server_url()
+    with psycopg.connect(server, autocommit=True, connect_timeout=10) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         try:
-            yield POSTGRES.rpartition("/")[0] + f"/{name}"
+            yield server.rpartition("/")[0] + f"/{name}"
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

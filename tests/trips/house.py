@@ -126,10 +126,16 @@ class Site:
         wait_for(settled, seconds, lambda: f"{self.counts()}\n{self.log()[-4000:]}")
         return self.counts()
 
-    def mails_to(self, address: str) -> list[bytes]:
-        """What Postfix delivered into the mailbox of an address."""
+    def mails_to(self, address: str, at_least: int = 0, seconds: float = 60) -> list[bytes]:
+        """What Postfix delivered into the mailbox of an address; waits until there are so many (a mail that Postfix
+        took is still on its way), or until the time is over."""
         maildir = self.dovecot.home(address) / "Maildir"
-        return [path.read_bytes() for part in ("new", "cur") for path in sorted((maildir / part).glob("*"))]
+        until = time.monotonic() + seconds
+        while True:
+            paths = [path for part in ("new", "cur") for path in sorted((maildir / part).glob("*"))]
+            if len(paths) >= at_least or time.monotonic() > until:
+                return [path.read_bytes() for path in paths]
+            time.sleep(0.2)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, told: Callable[[], str]) -> None:

@@ -95,7 +95,7 @@ def test_the_deletion_leaves_nothing_of_its_set_to_read(archives: list[Sent], si
 
 def test_one_receipt_for_each_arrives_in_a_second_real_mailbox(archives: list[Sent], site: Site) -> None:
     answered: dict[str, str] = {}
-    for raw in site.mails_to(SENDER):
+    for raw in site.mails_to(SENDER, at_least=len(archives)):
         mail = email.message_from_bytes(raw)
         assert mail.get_content_type() == "multipart/report"
         assert mail["X-MSS-NIL"] == "ESSAI1"
