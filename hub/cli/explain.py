@@ -124,11 +124,11 @@ async def _explain(file: Path, ground: Ground, mailbox: str | None, test: bool, 
         print(f"avertissement : usagers et dossiers non consultés ({error.private})", file=sys.stderr)
         usagers, versions = (), ()
     seen = routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
-    _print(str(file), parsed, routing.think(seen, ground.rulebook), as_json)
+    _print(str(file), parsed, routing.think(seen, ground.rulebook), as_json, ground.rulebook)
 
 
-def _print(file: str, parsed: ParsedMessage, thought: Thought, as_json: bool) -> None:
+def _print(file: str, parsed: ParsedMessage, thought: Thought, as_json: bool, rulebook: routing.Rulebook) -> None:
     if as_json:
         print(json.dumps(story.as_json(file, parsed, thought), ensure_ascii=False))
     else:
-        story.tell(Console(), file, parsed, thought)
+        story.tell(Console(), file, parsed, thought, rulebook.catalogue.label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -13,10 +14,11 @@ from rich.table import Table
 
 from hub import journal
 from hub.cli import story
-from hub.cli.site import HERE, SiteOption, opened, opened_with_reader
+from hub.cli.site import HERE, SiteOption, opened, opened_with_reader, settings_of
 from hub.errors import Damaged, Permanent
 from hub.spool import MessageSummary
 from hub.wiring import House
+from hub.wiring.rulebook import load_rulebook
 
 STATES = {"ACCEPTED": "reçu", "PLANNED": "en cours", "HELD": "en attente d'une décision", "DONE": "terminé"}
 STEP_STATES = {
@@ -35,23 +37,36 @@ def register(app: typer.Typer) -> None:
 
 def held(site: SiteOption = HERE) -> None:
     """La liste de travail : chaque message en attente, avec ses raisons et ce qu'il faut faire."""
+    asyncio.run(_held(site))
+
+
+async def _held(site: Path) -> None:
+    settings = settings_of(site)
+    label, zone = load_rulebook(settings).catalogue.label, ZoneInfo(settings.site.timezone)
     with opened(site) as house:
-        lines = asyncio.run(house.records.work())
-    if not lines:
-        print("Rien n'attend de décision.")
-        return
-    console = Console()
-    table = Table("message", "depuis", "sur quoi", "raisons", title="En attente d'une décision", title_justify="left")
-    for line in lines:
-        about = "l'accusé de lecture" if line.about == "receipt" else "le document"
-        reasons = "\n".join(reason.text for reason in line.hold.reasons)
-        since = line.opened_at.astimezone().strftime("%d/%m/%Y %H:%M")
-        table.add_row(line.message[:8], since, about, escape(reasons))
-    console.print(table)
+        lines = await house.records.work()
+        if not lines:
+            print("Rien n'attend de décision.")
+            return
+        console = Console(highlight=False)
+        console.print(f"{len(lines)} message(s) en attente d'une décision, du plus ancien au plus récent")
+        for line in lines:
+            summary = await known(house, line.message)
+            thought = await house.spool.thought(line.message)
+            what = "son accusé de lecture" if line.about == "receipt" else label(summary.kind) or "type non reconnu"
+            console.print(
+                f"\n[bold]{line.message[:8]}[/]  {line.opened_at.astimezone(zone):%d/%m/%Y %H:%M}"
+                f"  boîte {summary.envelope.mailbox or '-'}  {escape(what)}"
+            )
+            for candidate in thought.match.candidates if thought and line.about == "message" else ():
+                console.print(f"    dossier possible : {escape(candidate.record_number or candidate.usager_id)}")
+            for reason in line.hold.reasons:
+                console.print(f"    · {escape(reason.text)}")
     console.print(
-        "Pour voir un message : hub show MESSAGE\n"
-        "Pour le classer : hub release MESSAGE --usager DOSSIER --by VOTRE_NOM\n"
-        "Pour clore sans classer : hub release MESSAGE --dismiss --by VOTRE_NOM"
+        "\nPour comparer les identités, trait par trait : hub show MESSAGE\n"
+        "Pour classer : hub release MESSAGE --usager DOSSIER --by VOTRE_NOM\n"
+        "Pour clore sans classer : hub release MESSAGE --dismiss --by VOTRE_NOM\n"
+        "Pour envoyer un accusé en attente : hub release MESSAGE --receipt --by VOTRE_NOM"
     )
 
 
@@ -90,7 +105,10 @@ async def _tell_state(console: Console, house: House, message_id: str) -> None:
     envelope = summary.envelope
     console.rule(f"message {message_id}", align="left")
     console.print(f"État : {STATES[summary.state]}   boîte : {envelope.mailbox or '-'}   {envelope.size} octets")
-    console.print(f"Reçu le {envelope.received_at.astimezone():%d/%m/%Y %H:%M:%S}   empreinte {envelope.sha256[:16]}…")
+    zone = ZoneInfo(house.settings.site.timezone)
+    console.print(
+        f"Reçu le {envelope.received_at.astimezone(zone):%d/%m/%Y %H:%M:%S}   empreinte {envelope.sha256[:16]}…"
+    )
 
 
 async def _tell_contents(console: Console, house: House, message_id: str, save: Path | None) -> None:
@@ -104,7 +122,8 @@ async def _tell_contents(console: Console, house: House, message_id: str, save: 
     if thought is None:
         story.tell_contents(console, parsed)
     else:
-        story.tell(console, f"contenu de {message_id[:8]}", parsed, thought)
+        story.tell_found(console, "contenu", parsed, thought, hub.rulebook().catalogue.label)
+        console.print(f"\n[bold]La règle[/] : {escape(thought.plan.rule)}")
 
 
 async def _tell_steps(console: Console, house: House, message_id: str) -> None:

@@ -6,6 +6,7 @@ to a log.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -49,6 +50,15 @@ TRAITS = {
     "birth_date": "date de naissance",
     "sex": "sexe",
     "birth_place": "lieu de naissance",
+    "given_names": "prénoms",
+    "used_name": "nom utilisé",
+    "record_number": "n° de dossier",
+}
+INS_STATUSES = {
+    "provisoire": "provisoire",
+    "recuperee": "récupéré, non qualifié",
+    "validee": "validé, non qualifié",
+    "qualifiee": "qualifié",
 }
 
 
@@ -205,24 +215,34 @@ def _step(step: Step) -> dict[str, Any]:
 # --- for a human ------------------------------------------------------------------------------------------------
 
 
-def tell(console: Console, title: str, parsed: ParsedMessage, thought: Thought) -> None:
-    """The whole trip in plain French."""
-    console.rule(escape(title), align="left")
-    console.print(f"De : {escape(parsed.from_address or '(inconnu)')}    À : {escape(', '.join(parsed.to))}")
-    console.print(f"Objet : {escape(parsed.subject or '(sans objet)')}")
-    tell_contents(console, parsed)
-    found = thought.classification
-    kind = found.kind or "type non reconnu"
-    console.print(f"\n[bold]Ce que c'est[/] : {CLASSES[found.message_class.value]} ; {kind} ({found.confidence:.0%})")
-    for reason in found.reasons:
-        console.print(f"  · {escape(reason.text)}")
-    tell_match(console, thought)
+Label = Callable[[str | None], str]  # the catalogue's name of a kind
+
+
+def tell(console: Console, title: str, parsed: ParsedMessage, thought: Thought, label: Label) -> None:
+    """The whole trip in plain French: what was found, each rule tried, the plan."""
+    tell_found(console, title, parsed, thought, label)
     tell_rules(console, thought)
     console.print("\n[bold]Le plan[/] :")
     for number, step in enumerate(thought.plan.steps, 1):
         console.print(f"  {number}. {escape(in_words(step))}")
     if not thought.plan.steps:
         console.print("  rien à faire : le message est noté et conservé.")
+
+
+def tell_found(console: Console, title: str, parsed: ParsedMessage, thought: Thought, label: Label) -> None:
+    """What the message holds, what it is, whose it is."""
+    console.rule(escape(title), align="left")
+    console.print(f"De : {escape(parsed.from_address or '(inconnu)')}    À : {escape(', '.join(parsed.to))}")
+    console.print(f"Objet : {escape(parsed.subject or '(sans objet)')}")
+    tell_contents(console, parsed)
+    found = thought.classification
+    kind = label(found.kind) or "type non reconnu"
+    console.print(
+        f"\n[bold]Ce que c'est[/] : {CLASSES[found.message_class.value]} ; {escape(kind)} ({found.confidence:.0%})"
+    )
+    for reason in found.reasons:
+        console.print(f"  · {escape(reason.text)}")
+    tell_match(console, thought)
 
 
 def tell_contents(console: Console, parsed: ParsedMessage) -> None:
@@ -254,7 +274,9 @@ def tell_match(console: Console, thought: Thought) -> None:
             verdict = AGREEMENTS[trait.agreement]
             table.add_row(TRAITS.get(trait.name, trait.name), escape(trait.stated), escape(trait.known), verdict)
         number = candidate.record_number or candidate.usager_id
-        console.print(f"  dossier {escape(number)} (INS {candidate.ins_status})")
+        console.print(
+            f"  dossier {escape(number)} (INS {INS_STATUSES.get(candidate.ins_status, candidate.ins_status)})"
+        )
         console.print(table)
 
 
