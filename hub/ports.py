@@ -87,6 +87,12 @@ class Records(Protocol):
         """What is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
         ...
 
+    async def look_up(
+        self, identities: Iterable[Identity], documents: Iterable[Document]
+    ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
+        """`candidates` and `versions` as of one moment, for the price of one look."""
+        ...
+
     async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
         """Makes the document's blob durable, then gives the effect that files it: `Done("filed")`,
         `Done("already filed")` (same unique id and digest), or raises StalePlan when the live version is no longer

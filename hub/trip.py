@@ -112,12 +112,8 @@ async def _go(envelope: Envelope, hub: Hub) -> None:
 
 async def gather(envelope: Envelope, parsed: ParsedMessage, hub: Hub) -> routing.Seen:
     """What the mind needs: the message, who it could be about, what is already filed."""
-    return routing.Seen(
-        envelope=envelope,
-        parsed=parsed,
-        usagers=await hub.records.candidates(routing.identities(parsed)),
-        versions=await hub.records.versions(parsed.documents),
-    )
+    usagers, versions = await hub.records.look_up(routing.identities(parsed), parsed.documents)
+    return routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
 
 
 async def think(envelope: Envelope, raw: bytes, hub: Hub) -> tuple[ParsedMessage, Thought]:

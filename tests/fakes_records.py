@@ -55,6 +55,11 @@ class MemoryRecords:
             if not row.is_deletion and (row.unique_id in unique_ids or row.set_id in set_ids or row.sha256 in digests)
         )
 
+    async def look_up(
+        self, identities: Iterable[Identity], documents: Iterable[Document]
+    ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
+        return await self.candidates(identities), await self.versions(documents)
+
     async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
         if document.unique_id != step.unique_id:
             raise StalePlan(f"document {step.document} is another one than when the plan was made")

@@ -4,6 +4,7 @@ the table comes from the database or from a correspondent's mailbox.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -165,20 +166,26 @@ def tell_differences(
 
 
 def tell_next(console: Console, folder: Path, found: Found, all_samples: tuple[Sample, ...]) -> None:
-    site = folder / "site"
+    site, hub = folder / "site", _as_it_was_called()
     by_key = {sample.key: found.get(digest(sample)) for sample in all_samples}
     held, filed = by_key.get("non-qualifie"), by_key.get("archive")
     console.print(
         "\n[bold]Pour regarder de plus près[/] (tout est gardé dans ce dossier, à effacer quand vous voulez) :"
     )
-    lines = [("tout ce qui attend une décision", f"hub held --site {site}")]
+    lines = [("tout ce qui attend une décision", f"{hub} held --site {site}")]
     if filed:
-        lines.append(("un message, de bout en bout", f"hub show {filed.message[:8]} --site {site}"))
+        lines.append(("un message, de bout en bout", f"{hub} show {filed.message[:8]} --site {site}"))
     if held:
-        release = f"hub release {held.message[:8]} --usager TIL-0103 --by 'Votre nom' --site {site}"
+        release = f"{hub} release {held.message[:8]} --usager TIL-0103 --by 'Votre nom' --site {site}"
         lines.append(("classer à la main un message en attente", release))
-    lines.append(("vérifier que la trace est intacte", f"hub journal verify --site {site}"))
+    lines.append(("vérifier que la trace est intacte", f"{hub} journal verify --site {site}"))
     lines.append(("relire les messages échangés", f"ls {folder / 'operateur' / 'boites'}"))
     for what, command in lines:
         console.print(f"  {what} :")
         console.print(f"    {command}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _as_it_was_called() -> str:
+    """The command to type for `hub`: it is not in PATH when the demo made its own environment."""
+    called = sys.argv[0]
+    return called if Path(called).name == "hub" else f"{sys.executable} -m hub"

@@ -51,6 +51,22 @@ class SqlRecords:
             return ()
         return await self._database.read(lambda connection: documents.versions(connection, asked))
 
+    async def look_up(
+        self, identities: Iterable[Identity], wanted: Iterable[Document]
+    ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
+        """`candidates` and `versions`, in one transaction."""
+        stated, asked = tuple(identities), tuple(wanted)
+        if not stated and not asked:
+            return (), ()
+
+        def look(connection: Connection) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
+            return (
+                usagers.candidates(connection, stated) if stated else (),
+                documents.versions(connection, asked) if asked else (),
+            )
+
+        return await self._database.read(look)
+
     async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
         """See `hub.records.filing`."""
         return await filing.filing(message_id, step, document, self._blobs, self._sealer, self._clock)

@@ -1,24 +1,25 @@
 """The rulebook in force: `routes.yaml` and `document_types.yaml`, loaded whole or not at all, without restart.
 
 `current()` gives one immutable rulebook; a changed file is validated as a whole and swapped in, a wrong one leaves
-the old rulebook in force, logs `file:line` and is counted in `refused`. The folder is watched, not the file, so
-that an editor's atomic rename is seen (libs.md §9).
+the old rulebook in force, logs `file:line` and is counted in `refused`. Both files are looked at once a second
+(two `stat` calls): the folder is the site's own, where the database writes all the time, so that a watch of it by
+inotify would wake the hub for each of its own commits; and a look also sees changes on a network or mounted folder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import os
 from pathlib import Path
-
-from watchfiles import awatch
 
 from hub import configuration, routing
 from hub.errors import Misconfigured
 from hub.settings import Settings
 
 log = logging.getLogger("hub.rulebook")
+
+LOOK_EVERY = 1.0  # seconds
 
 
 def policy_of(settings: Settings) -> routing.Policy:
@@ -57,6 +58,8 @@ class LiveRulebook:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._files = (types_file(settings), settings.routes_file)
+        self._taken = _stamps(self._files)  # before the first reading: a change during it is seen
         self._current = load_rulebook(settings)
         self.refused = 0
 
@@ -75,9 +78,27 @@ class LiveRulebook:
         return True
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Reload on every change of either file, until `stop`."""
-        files = {str(file) for file in (types_file(self._settings), self._settings.routes_file)}
-        folders = {os.path.dirname(file) for file in files}
-        async for changes in awatch(*folders, stop_event=stop, debounce=200, step=50, recursive=False):
-            if files & {path for _, path in changes}:
+        """Reload on every change of either file, until `stop`; once two looks agree, so that no half-written file is
+        read."""
+        before = self._taken
+        while not stop.is_set():
+            stamps = _stamps(self._files)
+            if stamps != self._taken and stamps == before:
+                self._taken = stamps
                 self.reload()
+            before = stamps
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+
+
+def _stamps(files: tuple[Path, ...]) -> tuple[tuple[int, int, int] | None, ...]:
+    """What changes when a file is written, or replaced by a rename; None for one that is not there."""
+    return tuple(map(_stamp, files))
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        seen = file.stat()
+    except OSError:  # an editor is replacing it, or it is gone: reading it will say so
+        return None
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns

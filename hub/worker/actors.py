@@ -21,7 +21,7 @@ from hub import trip
 from hub.errors import HubError
 from hub.settings import Settings
 from hub.wiring import House, open_house
-from hub.worker.broker import make_broker
+from hub.worker.broker import enqueue_together, make_broker
 
 log = logging.getLogger("hub.worker")
 
@@ -36,22 +36,23 @@ class Hints:
         self.broker = make_broker(house.settings.broker_url, house.database)
         self.broker.declare_queue("default")
 
-    def send(self, message_id: str) -> None:
+    def send(self, *message_ids: str) -> None:
         """A lost hint costs a sweep, never a message: failures are logged, not raised."""
-        hint: dramatiq.Message[Any] = dramatiq.Message(
-            queue_name="default", actor_name=CARRY, args=(message_id,), kwargs={}, options={}
-        )
+        hints: list[dramatiq.Message[Any]] = [
+            dramatiq.Message(queue_name="default", actor_name=CARRY, args=(message_id,), kwargs={}, options={})
+            for message_id in message_ids
+        ]
         try:
-            self.broker.enqueue(hint)
+            enqueue_together(self.broker, hints)
         except (HubError, dramatiq.errors.BrokerError) as error:
             why = error.private if isinstance(error, HubError) else type(error).__name__
-            log.warning("message %s: no hint sent (%s); the sweep will", message_id, why)
+            log.warning("message(s) %s: no hint sent (%s); the sweep will", " ".join(message_ids), why)
 
     async def sweep(self, house: House) -> int:
         """Send a hint for everything that is due; how many there were."""
         due = await house.spool.due()
-        for message_id in due:
-            await asyncio.to_thread(self.send, message_id)
+        if due:
+            await asyncio.to_thread(self.send, *due)
         return len(due)
 
 

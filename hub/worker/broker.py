@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -26,7 +26,7 @@ from dramatiq.errors import ConnectionFailed, DecodeError, QueueJoinTimeout, Que
 
 from hub.database import Database
 from hub.errors import Misconfigured, Temporary
-from hub.worker.queue_rows import Claimed, QueueRows
+from hub.worker.queue_rows import Claimed, NewRow, QueueRows
 
 Millis = int
 
@@ -58,6 +58,15 @@ def _embedded(_broker_url: str, database: Database, middleware: list[dramatiq.Mi
 
 # Scheme of `broker_url` -> how its broker is built. RabbitMQ (amqp) and Redis (redis) take their lines here.
 _BROKERS: dict[str, Callable[[str, Database, list[dramatiq.Middleware] | None], dramatiq.Broker]] = {"sql": _embedded}
+
+
+def enqueue_together(broker: dramatiq.Broker, messages: Sequence[dramatiq.Message[Any]]) -> None:
+    """Enqueue them at the price of one, where the broker can. Raises Temporary, or dramatiq's BrokerError."""
+    if isinstance(broker, SqlBroker):
+        broker.enqueue_all(messages)
+        return
+    for message in messages:
+        broker.enqueue(message)
 
 
 class _Line:
@@ -115,13 +124,21 @@ class SqlBroker(dramatiq.Broker):  # type: ignore[misc]
 
     def enqueue(self, message: dramatiq.Message[Any], *, delay: Millis | None = None) -> dramatiq.Message[Any]:
         """One row for all equal hints that wait, due at the earliest of their times. Raises Temporary."""
-        line = self.line(message.queue_name)
-        self.emit_before("enqueue", message, delay)
-        seconds = (delay or 0) / 1_000
-        self.rows.add(_hint_of(message), message.queue_name, time.time() + seconds, message.encode())
-        line.look_at(time.monotonic() + seconds)
-        self.emit_after("enqueue", message, delay)
+        self.enqueue_all([message], delay=delay)
         return message
+
+    def enqueue_all(self, messages: Sequence[dramatiq.Message[Any]], *, delay: Millis | None = None) -> None:
+        """`enqueue` for each, in one transaction. Raises Temporary."""
+        lines = {self.line(message.queue_name) for message in messages}
+        for message in messages:
+            self.emit_before("enqueue", message, delay)
+        seconds = (delay or 0) / 1_000
+        eta = time.time() + seconds
+        self.rows.add(NewRow(_hint_of(one), one.queue_name, eta, one.encode()) for one in messages)
+        for line in lines:
+            line.look_at(time.monotonic() + seconds)
+        for message in messages:
+            self.emit_after("enqueue", message, delay)
 
     def flush(self, queue_name: str) -> None:
         """Drop the queue's hints, those in this process' memory too, except what is at work."""

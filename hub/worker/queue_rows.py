@@ -8,7 +8,7 @@ hints, which is allowed, while an fsync per hint would double the cost of a mess
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,6 +33,16 @@ class Claimed:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row to add: `hint` is its id while it waits, `eta` when it is due (seconds since the epoch)."""
+
+    hint: str
+    queue: str
+    eta: float
+    body: bytes
+
+
 class QueueRows:
     """The queue table as one process sees it. `owner` names the process; `lease` is in seconds. Any thread."""
 
@@ -54,12 +64,19 @@ class QueueRows:
         """Call `heard`, in a thread of ours, whenever another process has put a hint. Once."""
         self._bell.listen(heard)
 
-    def add(self, hint: str, queue: str, eta: float, body: bytes) -> None:
-        """A row that waits, due at `eta` (seconds since the epoch); a twin (same `hint`) that waits already keeps the
-        earlier time of both."""
+    def add(self, rows: Iterable[NewRow]) -> None:
+        """Rows that wait, all in one transaction; a twin (same `hint`) that waits already keeps the earlier time of
+        both."""
+        # In one order everywhere: two processes that add the same hints do not lock each other out.
+        values = [
+            {"id": row.hint, "queue": row.queue, "eta": row.eta, "body": row.body}
+            for row in sorted(rows, key=lambda row: row.hint)
+        ]
+        if not values:
+            return
 
         def work(connection: Connection) -> None:
-            connection.execute(self._add, {"id": hint, "queue": queue, "eta": eta, "body": body})
+            connection.execute(self._add, values)
             self._bell.ring_within(connection)
 
         self._write(work)

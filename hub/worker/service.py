@@ -36,6 +36,7 @@ class Service:
         self._settings = house.settings
         self._file = settings_file
         self._hints = Hints(house)
+        self._fresh: list[str] = []  # accepted, no hint sent yet
         self.watchers = [make_watcher(self._settings, box, house, self._hint) for box in self._settings.mailboxes]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -53,7 +54,13 @@ class Service:
         await asyncio.gather(*tasks)
 
     async def _hint(self, message_id: str) -> None:
-        await asyncio.to_thread(self._hints.send, message_id)
+        """The first of those that were accepted together sends the hints of all."""
+        self._fresh.append(message_id)
+        if len(self._fresh) > 1:
+            return
+        await asyncio.sleep(0)  # the others were woken with it: one turn of the loop, and they are in the list
+        fresh, self._fresh = self._fresh, []
+        await asyncio.to_thread(self._hints.send, *fresh)
 
     async def _sweeping(self, stop: asyncio.Event) -> None:
         """Give a hint for whatever is due; the database being away is only a reason to try again."""
