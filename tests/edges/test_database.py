@@ -280,3 +280,16 @@ def test_processes_that_open_a_new_sqlite_at_once_do_not_lock_each_other_out(tmp
     url = f"sqlite:///{tmp_path / 'new.db'}"
     children = [subprocess.Popen([sys.executable, "-c", WAL, url]) for _ in range(4)]
     assert [child.wait(timeout=60) for child in children] == [0] * 4
+
+
+def test_opening_the_same_sqlite_twice_in_one_process_keeps_its_locks(tmp_path: Path) -> None:
+    # Seen: the second Database opened and closed the file beside SQLite, the first one's POSIX locks were gone, another
+    # process took itself for the last user, removed the WAL, and the database was corrupt.
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    with migrated(url) as first:
+        first.write_now(lambda c: _add(c, "a"))
+        second = Database(url)
+        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select 1 from cursor'); c.close()"
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / "hub.db")], check=True)
+        assert (tmp_path / "hub.db-wal").exists()
+        second.close()
