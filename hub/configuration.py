@@ -8,11 +8,12 @@ a line. Duplicate and unknown keys, anchors and aliases (alias bombs) and files 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -23,6 +24,15 @@ from hub.errors import Misconfigured
 MAX_BYTES = 1_000_000  # libs.md §9: an honest file of 2,000 routes has 200 KB
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class Misplaced(ValueError):
+    """What a validator of a model finds wrong between several values: each fault with its path below that model, so
+    that `validate` can tell the line of each."""
+
+    def __init__(self, faults: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(text for _, text in faults))
+        self.faults = tuple(faults)
 
 
 def read_file(path: Path) -> str:
@@ -94,12 +104,25 @@ def validate(model: type[M], tree: CommentedMap, name: str) -> M:
     try:
         return model.model_validate(plain(tree))
     except ValidationError as error:
-        lines = []
-        for item in error.errors(include_url=False, include_input=False, include_context=False):
-            path = [part for part in item["loc"] if isinstance(part, int) or not part.startswith("function-")]
-            shown = ".".join(str(part) for part in path) or "-"
-            lines.append((line_of(tree, path), f"{shown} {item['msg']}"))
+        lines = [
+            (line_of(tree, path), f"{'.'.join(map(str, path)) or '-'} {text}")
+            for path, text in _faults(error.errors(include_url=False, include_input=False))
+        ]
         raise Misconfigured("\n".join(f"{name}:{line} {text}" for line, text in sorted(lines))) from error
+
+
+def _faults(errors: Sequence[ErrorDetails]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """(path, text) of each error. pydantic also calls a list too short when one of its items is wrong: only the item is
+    told."""
+    places = [tuple(part for part in item["loc"] if not str(part).startswith("function-")) for item in errors]
+    for item, place in zip(errors, places, strict=True):
+        if item["type"] == "too_short" and any(o[: len(place)] == place and o != place for o in places):
+            continue
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, Misplaced):
+            yield from ((place + path, text) for path, text in cause.faults)
+        else:
+            yield place, item["msg"]
 
 
 def load(model: type[M], path: Path) -> M:

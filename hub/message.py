@@ -20,6 +20,8 @@ def comparable(name: str | None) -> str | None:
     apostrophe and hyphen (the RNIV form, confidence low: mssante.md §13). None for nothing."""
     if name is None:
         return None
+    if name.isascii():  # most names, several of them a message: nothing below would change them
+        return " ".join(name.replace("`", "'").upper().split()) or None
     opened = name.replace("œ", "oe").replace("Œ", "OE").replace("æ", "ae").replace("Æ", "AE").replace("ß", "ss")
     bare = "".join(c for c in unicodedata.normalize("NFKD", opened) if not unicodedata.combining(c))
     for odd, usual in (("\u2019", "'"), ("\u02bc", "'"), ("`", "'"), ("\u2010", "-"), ("\u2011", "-"), ("\u2013", "-")):

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -45,7 +45,10 @@ class Sealer(Protocol):
 class Reader(Protocol):
     """Reads foreign bytes out of harm's way. Raises Damaged when the child died or hit a limit."""
 
-    async def read(self, raw: bytes) -> ParsedMessage: ...
+    async def read(self, raw: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
+        """`words_for`: the type codes under which a document is still read for its words (`Document.text`), beside
+        the documents that declare none; without it all are. The words of a PDF cost a third of the reading."""
+        ...
 
 
 # An effect joins the transaction that records its step: filing is exactly once (house.md, States).
@@ -190,6 +193,16 @@ class OpenStep:
     stage: str = ""
     attempts: int = 0
     outgoing_id: str | None = None
+    is_staged: bool = False  # its stage was written just now, with the plan: no need to write it again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What one transaction with the plan can hold, by the place of its step in the plan: the deeds that are ours
+    alone, and the Message-IDs under which the sendings that follow at once will go out."""
+
+    deeds: Mapping[int, Effect] = field(default_factory=dict)
+    outgoing_ids: Mapping[int, str] = field(default_factory=dict)
 
 
 class Spool(Protocol):
@@ -207,7 +220,10 @@ class Spool(Protocol):
         """The steps still to do, in order; None when there is no plan yet."""
         ...
 
-    async def save_plan(self, message_id: str, thought: Thought) -> tuple[OpenStep, ...]: ...
+    async def save_plan(self, message_id: str, thought: Thought, ready: Ready | None = None) -> tuple[OpenStep, ...]:
+        """The steps still to do. With `ready`, `record` of its deeds and `stage` ("sending") of its sendings happen in
+        the same transaction: what a deed raises is raised, and nothing is written."""
+        ...
 
     async def stage(self, message_id: str, number: int, stage: str, outgoing_id: str) -> None:
         """Written before a deed that cannot be taken back. `outgoing_id` once written never changes."""

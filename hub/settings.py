@@ -9,11 +9,23 @@ named by files (`password_file`).
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from hub import configuration
 
@@ -37,8 +49,30 @@ def _bytes(value: object) -> object:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_seconds), PlainSerializer(lambda d: f"{int(d.total_seconds())}s")]
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("a duration cannot be negative")
+    return value
+
+
+def _over_zero(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("a duration over 0 is expected")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    AfterValidator(_not_negative),
+    BeforeValidator(_seconds),
+    PlainSerializer(lambda d: f"{int(d.total_seconds())}s"),
+]
+Period = Annotated[Duration, AfterValidator(_over_zero)]  # of a loop or a deadline: 0 would spin, or never succeed
 Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
+
+
+_IMAP_ATOM = re.compile(r"""[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]{1,60}""")
+_Fault = tuple[tuple[str | int, ...], str]  # path of a value, what is wrong with it
 
 
 class Section(BaseModel):
@@ -50,6 +84,15 @@ class Site(Section):
     finess: str = ""
     product_reference: str = ""
     timezone: str = "Europe/Paris"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("no such time zone, such as Europe/Paris") from None
+        return value
 
     @field_validator("product_reference")
     @classmethod
@@ -90,7 +133,7 @@ class Operator(Section):
 
 class Mailbox(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-    address: str
+    address: str = Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}$")
     operator: str
     display_name: str = ""
     folder: str = "INBOX"
@@ -103,15 +146,24 @@ class Mailbox(Section):
     password_file: Path | None = None
     certificate: Secret | None = None
 
+    @field_validator("mark")
+    @classmethod
+    def _is_a_keyword(cls, value: str) -> str:
+        """A keyword is an atom (RFC 3501 §9). System flags are the people's who read the mailbox: \\Seen would hide a
+        message from them, \\Deleted lose it; \\Flagged only shows it."""
+        if value.lower() == "\\flagged" or _IMAP_ATOM.fullmatch(value):
+            return value
+        raise ValueError("an IMAP keyword is expected, such as $HubAccepted (no \\Seen, \\Deleted, blanks or accents)")
+
 
 class Watching(Section):
     idle_renewal: Duration = timedelta(minutes=9)
-    poll: Duration = timedelta(minutes=5)
-    command_timeout: Duration = timedelta(seconds=60)
-    connect_timeout: Duration = timedelta(seconds=30)
-    backoff_first: Duration = timedelta(seconds=2)
-    backoff_most: Duration = timedelta(minutes=5)
-    piece: Size = 1024**2
+    poll: Period = timedelta(minutes=5)
+    command_timeout: Period = timedelta(seconds=60)
+    connect_timeout: Period = timedelta(seconds=30)
+    backoff_first: Period = timedelta(seconds=2)
+    backoff_most: Period = timedelta(minutes=5)
+    piece: Size = Field(default=1024**2, gt=0)
     message_most: Size = 200 * 1024**2
 
     @field_validator("idle_renewal")
@@ -132,19 +184,19 @@ class Reading(Section):
     unpacked: Size = 200 * 1024**2
     ratio: int = Field(default=200, ge=1)
     memory: Size = 1024**3
-    seconds: Duration = timedelta(seconds=20)
+    seconds: Period = timedelta(seconds=20)
     processes: int = Field(default=1, ge=1)
     recycle_after: int = Field(default=2_000, ge=1)
 
 
 class Spooling(Section):
-    lease: Duration = timedelta(minutes=2)
+    lease: Period = timedelta(minutes=2)
     attempts: int = Field(default=12, ge=1)
     deaths: int = Field(default=3, ge=1)
-    retry_first: Duration = timedelta(seconds=30)
-    retry_most: Duration = timedelta(hours=2)
-    give_up_after: Duration = timedelta(days=3)
-    sweep_every: Duration = timedelta(seconds=30)
+    retry_first: Period = timedelta(seconds=30)
+    retry_most: Period = timedelta(hours=2)
+    give_up_after: Period = timedelta(days=3)
+    sweep_every: Period = timedelta(seconds=30)
     inline_most: Size = 64 * 1024
 
 
@@ -154,9 +206,9 @@ class Working(Section):
 
 
 class Sending(Section):
-    connect_timeout: Duration = timedelta(seconds=30)
-    command_timeout: Duration = timedelta(seconds=60)
-    idle_close: Duration = timedelta(seconds=55)
+    connect_timeout: Period = timedelta(seconds=30)
+    command_timeout: Period = timedelta(seconds=60)
+    idle_close: Period = timedelta(seconds=55)
     receipt_return_path: Literal["empty", "mailbox"] = "empty"
 
 
@@ -189,19 +241,47 @@ class Settings(Section):
     deciding: Deciding = Deciding()
 
     @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        operators = [operator.name for operator in self.operators]
-        mailboxes = [mailbox.name for mailbox in self.mailboxes]
-        if len(set(operators)) < len(operators):
-            raise ValueError("two operators have the same name")
-        if len(set(mailboxes)) < len(mailboxes):
-            raise ValueError("two mailboxes have the same name")
-        for mailbox in self.mailboxes:
-            if mailbox.operator not in operators:
-                raise ValueError(f"mailbox {mailbox.name}: no operator is called {mailbox.operator}")
+    def _agrees(self) -> Self:
+        faults = [*self._repeated_names(), *self._faults_of_mailboxes()]
         if self.mailboxes and not self.site.product_reference:
-            raise ValueError("site.product_reference (X-MSS-NIL, ECO.2.4.3) is needed to send anything")
+            faults.append(
+                (
+                    ("site", "product_reference"),
+                    "site.product_reference (X-MSS-NIL, ECO.2.4.3) is needed to send anything",
+                )
+            )
+        if faults:
+            raise configuration.Misplaced(faults)
         return self
+
+    def _repeated_names(self) -> Iterator[_Fault]:
+        named: tuple[tuple[str, tuple[Operator, ...] | tuple[Mailbox, ...]], ...] = (
+            ("operators", self.operators),
+            ("mailboxes", self.mailboxes),
+        )
+        for section, items in named:
+            names = [item.name for item in items]
+            for number, name in enumerate(names):
+                if name in names[:number]:
+                    yield (section, number, "name"), f"two {section} have the same name"
+
+    def _faults_of_mailboxes(self) -> Iterator[_Fault]:
+        operators = {operator.name: operator for operator in self.operators}
+        read: set[tuple[str, str, str]] = set()
+        for number, mailbox in enumerate(self.mailboxes):
+            operator = operators.get(mailbox.operator)
+            if operator is None:
+                yield ("mailboxes", number, "operator"), f"no operator is called {mailbox.operator}"
+                continue
+            place = (mailbox.operator, (mailbox.username or mailbox.address).casefold(), mailbox.folder)
+            if place in read:  # everything would be accepted, and answered, twice
+                yield ("mailboxes", number), "another mailbox reads the same folder of the same address"
+            read.add(place)
+            for what, sasl in (("sasl", mailbox.sasl or operator.sasl), ("smtp_sasl", operator.smtp_sasl)):
+                if sasl in ("plain", "login") and mailbox.password_file is None:
+                    yield ("mailboxes", number), f"{what} {sasl} needs password_file"
+                if sasl == "external" and not (mailbox.certificate or operator.certificate):
+                    yield ("mailboxes", number), f"{what} external needs a certificate, of the mailbox or its operator"
 
     def operator_of(self, mailbox: Mailbox) -> Operator:
         return next(operator for operator in self.operators if operator.name == mailbox.operator)

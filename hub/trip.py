@@ -33,7 +33,7 @@ from hub.message import (
     Thought,
     Uncertain,
 )
-from hub.ports import Clock, OpenStep, Reader, Records, Sender, Spool
+from hub.ports import Clock, Effect, OpenStep, Reader, Ready, Records, Sender, Spool
 
 log = logging.getLogger("hub.trip")
 
@@ -95,8 +95,8 @@ async def _go(envelope: Envelope, hub: Hub) -> None:
         reason = routing.reason("too-large")
         await hub.spool.hold(envelope.id, Hold(reasons=(reason,), reason=reason.code))
         return
-    raw = await hub.spool.raw(envelope)
-    parsed = await hub.reader.read(raw)
+    raw, rules = await hub.spool.raw(envelope), hub.rulebook()
+    parsed = await hub.reader.read(raw, rules.catalogue.worded)
     steps = await hub.spool.open_steps(envelope.id)
     if steps is None:  # not thought about yet
         seen = await gather(envelope, parsed, hub)
@@ -105,7 +105,7 @@ async def _go(envelope: Envelope, hub: Hub) -> None:
                 await hub.spool.postpone(envelope.id, "waits for an older message", hub.clock() + ORDER_RETRY, False)
                 return
             seen = await gather(envelope, parsed, hub)  # with what they brought
-        steps = await hub.spool.save_plan(envelope.id, routing.think(seen, hub.rulebook()))
+        steps = await _planned(envelope, parsed, routing.think(seen, rules), hub)
     for step in steps:
         await perform(step, envelope, raw, parsed, hub)
 
@@ -118,8 +118,36 @@ async def gather(envelope: Envelope, parsed: ParsedMessage, hub: Hub) -> routing
 
 async def think(envelope: Envelope, raw: bytes, hub: Hub) -> tuple[ParsedMessage, Thought]:
     """The whole thinking, no deed: for `hub explain`, and for a human who releases a message."""
-    parsed = await hub.reader.read(raw)
-    return parsed, routing.think(await gather(envelope, parsed, hub), hub.rulebook())
+    rules = hub.rulebook()
+    parsed = await hub.reader.read(raw, rules.catalogue.worded)
+    return parsed, routing.think(await gather(envelope, parsed, hub), rules)
+
+
+async def _planned(envelope: Envelope, parsed: ParsedMessage, thought: Thought, hub: Hub) -> tuple[OpenStep, ...]:
+    """Save the plan, and in the same transaction do its first deeds as far as they are ours alone."""
+    try:
+        return await hub.spool.save_plan(envelope.id, thought, await _ready(envelope, parsed, thought, hub))
+    except (Damaged, Permanent, StalePlan):  # one of the deeds: the plan alone, then each deed says what it meets
+        return await hub.spool.save_plan(envelope.id, thought)
+
+
+async def _ready(envelope: Envelope, parsed: ParsedMessage, thought: Thought, hub: Hub) -> Ready:
+    deeds: dict[int, Effect] = {}
+    outgoing_ids: dict[int, str] = {}
+    for place, step in enumerate(thought.plan.steps):
+        match step:
+            case Filing():
+                deeds[place] = await hub.records.filing(envelope.id, step, parsed.documents[step.document])
+                continue
+            case Hold():
+                deeds[place] = hub.records.holding(envelope.id, step)
+                continue
+            case Receipt() | Delivery():
+                letterhead = hub.letterhead(envelope.mailbox)
+                if letterhead is not None:
+                    outgoing_ids[place] = hub.new_message_id(letterhead.address)
+        break  # what comes after a sending waits for it
+    return Ready(deeds=deeds, outgoing_ids=outgoing_ids)
 
 
 async def perform(opened: OpenStep, envelope: Envelope, raw: bytes, parsed: ParsedMessage, hub: Hub) -> Outcome:
@@ -148,7 +176,8 @@ async def _send(opened: OpenStep, envelope: Envelope, raw: bytes, parsed: Parsed
     if letterhead is None or envelope.mailbox is None:
         return Failed("no mailbox to send from")
     outgoing_id = opened.outgoing_id or hub.new_message_id(letterhead.address)
-    await hub.spool.stage(envelope.id, opened.number, "sending", outgoing_id)
+    if not opened.is_staged:
+        await hub.spool.stage(envelope.id, opened.number, "sending", outgoing_id)
     return_path, recipient, mail = _composed(opened.step, raw, parsed, letterhead, outgoing_id, hub)
     try:
         return Done(await hub.sender.send(envelope.mailbox, return_path, recipient, mail))

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from hub.encoding import step_name
 from hub.errors import Damaged, LostLease, Permanent
 from hub.message import Done, Door, Envelope, Hold, Outcome, Thought
-from hub.ports import Accepted, Arrival, BlobSink, Clock, Effect, OpenStep
+from hub.ports import Accepted, Arrival, BlobSink, Clock, Effect, OpenStep, Ready
 from hub.settings import Spooling
 from hub.spool.intake import fingerprint
 from hub.spool.states import (
@@ -36,6 +36,7 @@ from hub.spool.states import (
     holds_for_failures,
     numbered,
     outcome_of,
+    staged,
     state_after,
 )
 
@@ -233,17 +234,26 @@ class MemorySpool:
         message = self._held(message_id)
         return None if message.state is MessageState.ACCEPTED else self._opened(message)
 
-    async def save_plan(self, message_id: str, thought: Thought) -> tuple[OpenStep, ...]:
+    async def save_plan(self, message_id: str, thought: Thought, ready: Ready | None = None) -> tuple[OpenStep, ...]:
+        at_once = ready or Ready()
         with self._store.transaction():
             message = self._held(message_id)
             if message.state is not MessageState.ACCEPTED:
                 raise LostLease("there is a plan already")
             steps = numbered(thought.plan.steps, message.plan_first, message.steps.values(), repeats_sendings=False)
+            steps = staged(steps, at_once.outgoing_ids)
             message.thought = thought
             message.steps |= {step.number: step for step in steps}
             self._deed(message_id, "plan")
+            for place, effect in sorted(at_once.deeds.items()):
+                step = steps[place]
+                if step.is_open:
+                    settled = self._patience.settle(step, self._run(effect), message.set_out_at, self._clock())
+                    message.steps[step.number] = settled
+                    self._deed(message_id, step_name(step.step))
             self._move(message)
-            return self._opened(message)
+            just_staged = {steps[place].number for place in at_once.outgoing_ids}
+            return tuple(replace(one, is_staged=one.number in just_staged) for one in self._opened(message))
 
     async def stage(self, message_id: str, number: int, stage: str, outgoing_id: str) -> None:
         with self._store.transaction():

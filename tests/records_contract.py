@@ -69,6 +69,9 @@ class AnyRecords(Protocol):
     def closing(self, message_id: str, by: str, decision: str) -> Effect: ...
     async def candidates(self, identities: tuple[Identity, ...]) -> tuple[Usager, ...]: ...
     async def versions(self, documents: tuple[Document, ...]) -> tuple[FiledVersion, ...]: ...
+    async def look_up(
+        self, identities: tuple[Identity, ...], documents: tuple[Document, ...]
+    ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]: ...
     async def documents_of(self, usager_id: str, live_only: bool = False) -> tuple[FiledDocument, ...]: ...
     async def documents_of_message(self, message_id: str) -> tuple[FiledDocument, ...]: ...
     async def source_of(self, document: FiledDocument) -> bytes: ...
@@ -199,6 +202,15 @@ class RecordsContract:
             assert (version.live, version.deleted, version.author_organisation_id) == (True, False, "1120")
         assert await room.records.versions((a_document("x", "autre", set_id="8.8"),)) == ()
         assert await room.records.versions(()) == ()
+
+    async def test_one_look_finds_what_two_find(self, room: Room) -> None:
+        await room.file(a_version(1))
+        for identities in ((LEA.identity, TOM.identity), ()):
+            for documents in ((a_document("1.2.1", "autre"),), ()):
+                found = await room.records.look_up(identities, documents)
+                candidates, versions = room.records.candidates, room.records.versions
+                assert found == (await candidates(identities), await versions(documents))
+                assert (len(found[0]) > 0, len(found[1])) == (len(identities) > 0, len(documents))
 
     async def test_a_replacement_leaves_one_live_version_and_the_whole_chain(self, room: Room) -> None:
         await room.file(a_version(1))

@@ -7,6 +7,7 @@ one that cannot be read stays a document too, with its bytes and a grave doubt. 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterable
@@ -181,9 +182,15 @@ def _with_entry(document: Document, entry: Entry, contents: Contents) -> Documen
         act_at=entry.act.iso if entry.act else None,
         language=entry.language,
         action=entry.action,
-        hash_ok=None if entry.hash is None else entry.hash in (contents.sha1, contents.sha256),
+        hash_ok=None if entry.hash is None else _is_digest(entry.hash, contents),
         size_ok=None if entry.size is None else (entry.size.lstrip("0") or "0") == str(len(contents.raw)),
     )
+
+
+def _is_digest(stated: str, contents: Contents) -> bool:
+    """SHA-1 in hexadecimal is the rule (ITI TF-3 4.2.3.2.10); FHIR writes it in base64, some write SHA-256."""
+    in_base64 = base64.b64encode(bytes.fromhex(contents.sha1)).decode("ascii")
+    return stated.lower() in (contents.sha1, contents.sha256) or stated == in_base64
 
 
 def _with_header(document: Document, header: ClinicalHeader, body: Body) -> Document:

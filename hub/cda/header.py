@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hub import ins
 from hub.cda.doubts import mild
 from hub.cda.identity import V3, Stated, read_patient
-from hub.cda.times import Moment, read_moment
+from hub.cda.times import Moment, read_day, read_moment
 from hub.cda.xml import Element, attribute, children, first, text_of
 from hub.message import Author, Coded, Defect
 
@@ -100,6 +100,7 @@ def _doubts(
         empty += [name] if node is not None and node.get("nullFlavor") else []
     if empty:
         doubts.append(mild("nul-flavor", ", ".join(empty)))
+    doubts += [mild("bad-date", name) for name in _unread_dates(parts, roles)]
     if created is not None and not created.zoned:
         doubts.append(mild("no-zone"))
     if version is not None and not (version.isascii() and version.isdigit() and int(version[:9]) > 0):
@@ -107,6 +108,18 @@ def _doubts(
     elif version is not None and int(version[:9]) > 1 and not replaces:
         doubts.append(mild("version-without-replaces"))
     return doubts
+
+
+def _unread_dates(parts: dict[str, list[Element]], roles: list[Element]) -> list[str]:
+    """Elements whose value is there and is no date."""
+    birth = first(roles[0], f"{V3}patient", f"{V3}birthTime") if roles else None
+    effective = _one(parts, "effectiveTime")
+    wrong = []
+    if effective is not None and effective.get("value") is not None and not read_moment(effective.get("value")):
+        wrong.append("effectiveTime")
+    if birth is not None and birth.get("value") is not None and not read_day(birth.get("value")):
+        wrong.append("birthTime")
+    return wrong
 
 
 def identifier(node: Element | None) -> str | None:

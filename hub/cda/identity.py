@@ -18,7 +18,7 @@ from hub.cda.xml import Element, attribute, children, first, text_of, tidy
 from hub.message import Defect, Identity, LocalId, comparable
 
 V3 = "{urn:hl7-org:v3}"
-_SEXES = {"M": "M", "F": "F", "U": "U", "UN": "U", "O": "U"}
+_SEXES = {"M": "M", "F": "F", "U": "U", "UN": "U", "O": "U", "I": "U"}  # I: undetermined, as the INSi says
 _PLACE = re.compile(r"[0-9][0-9AB][0-9]{3}")
 _IDS_MOST = 100
 _TRAITS = ("birth_name", "first_given", "given_names", "birth_date", "sex", "birth_place")
@@ -65,7 +65,8 @@ def _names(person: Element | None) -> Identity:
             text = text_of(part)
             if text:
                 kind = part.tag.removeprefix(V3) if isinstance(part.tag, str) else ""
-                found.setdefault((kind, part.get("qualifier") or ""), []).append(text)
+                for qualifier in (part.get("qualifier") or "").upper().split() or [""]:  # a set: `BR CL`
+                    found.setdefault((kind, qualifier), []).append(text)
     family, given = found.get(("family", ""), []), found.get(("given", ""), [])
     first_given = found.get(("given", "BR"), [])
     if not first_given and given and (len(given) > 1 or " " not in given[0]):

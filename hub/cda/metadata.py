@@ -40,7 +40,7 @@ _REPLACES = ":RPLC"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One DocumentEntry. `hash` in lower case, `size` as written; both None when not stated."""
+    """One DocumentEntry. `hash` and `size` as written, None when not stated."""
 
     unique_id: str | None
     mime_type: str
@@ -112,7 +112,7 @@ def _entry(node: Element, replaces: bool) -> Entry:
         title=_label(node),
         uri=_uri(slots.get("URI", [])),
         size=_value(slots, "size"),
-        hash=(_value(slots, "hash") or "").lower() or None,
+        hash=_value(slots, "hash"),
         created=read_moment(_value(slots, "creationTime"), utc=True),
         act=read_moment(_value(slots, "serviceStartTime"), utc=True),
         language=_value(slots, "languageCode"),

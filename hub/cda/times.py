@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+_ISO = re.compile(r"\d{4}-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d+)?)?)?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
@@ -36,7 +37,7 @@ class Moment:
 
 def read_moment(value: str | None, utc: bool = False) -> Moment | None:
     """The time that an HL7 value states. `utc`: a time of day without zone is UTC (XDS metadata, ITI TF-3 4.2.3)."""
-    match = _TIME.fullmatch(value.strip()) if value else None
+    match = _TIME.fullmatch(_as_hl7(value)) if value else None
     if match is None:
         return None
     parts = [int(part) for part in match.groups()[:6] if part is not None]
@@ -44,6 +45,14 @@ def read_moment(value: str | None, utc: bool = False) -> Moment | None:
         return _moment(parts, match[7], utc)
     except (ValueError, OverflowError):  # the 31st of February, the year 0, the edge of the calendar
         return None
+
+
+def _as_hl7(value: str) -> str:
+    """A value as HL7 writes it; careless programs write ISO 8601 (`2026-03-01T10:15:00+01:00`)."""
+    written = value.strip()
+    if _ISO.fullmatch(written) is None:
+        return written
+    return written[:10].replace("-", "") + written[10:].replace("T", "", 1).replace(":", "")
 
 
 def _moment(parts: list[int], zone: str | None, utc: bool) -> Moment | None:
@@ -82,7 +91,7 @@ def _iso(moment: datetime, precision: int) -> str:
 def read_day(value: str | None) -> str | None:
     """The ISO date at the head of a value (`19790328…` gives `1979-03-28`), cut short when it states no more; zeros for
     an unknown month or day (`19790000`) count as not stated."""
-    digits = re.match(r"\d{4,8}", value.strip(), re.ASCII) if value else None
+    digits = re.match(r"\d{4,8}", _as_hl7(value), re.ASCII) if value else None
     if digits is None:
         return None
     text = digits[0]

@@ -28,6 +28,9 @@ _METADATA_MOST = 16 * 1024**2  # bytes; those of the official samples have 6 to 
 _NEVER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|/")  # a URI with a scheme (or a drive), an absolute path
 # In a central directory a name follows a slash or the 46 bytes of its entry.
 _SIGN_OF_XDM = re.compile(rb"(?:[/\\]|PK\x01\x02.{42})metadata\.xml|ihe_xdm[/\\]", re.IGNORECASE | re.DOTALL)
+_LOCAL_SIGN = re.compile(
+    rb"PK\x03\x04.{26}(?:[^\x00-\x1f]{0,80}[/\\])?(?:metadata\.xml|ihe_xdm[/\\])", re.IGNORECASE | re.DOTALL
+)
 _OTHER_ZIPS = ("application/vnd.", "application/epub", "application/java")
 # What may lie beside a document without being one: a style sheet, its pictures, a page for browsers.
 _COMPANIONS = (".xsl", ".xslt", ".css", ".js", ".gif", ".htm", ".html")
@@ -41,7 +44,9 @@ def looks_like_archive(raw: bytes, name: str | None, media_type: str) -> bool:
     if raw[:4] != b"PK\x03\x04" or media_type.lower().startswith(_OTHER_ZIPS):
         return False
     directory = directory_of(raw)
-    return directory is not None and _SIGN_OF_XDM.search(directory) is not None
+    if directory is None:  # cut on its way: the local headers still tell what it was
+        return _LOCAL_SIGN.search(raw) is not None
+    return _SIGN_OF_XDM.search(directory) is not None
 
 
 def read_archive(raw: bytes, *, name: str, attachment: int, index: int, limits: Limits, codes: Codes) -> Archive:
@@ -161,14 +166,21 @@ def _resolve(
         parts = [part for part in uri.replace("\\", "/").split("/") if part not in ("", ".")]
         if _NEVER.match(uri.replace("\\", "/")) or ".." in parts:
             continue
-        wanted = prefix + "/".join(parts)
-        if wanted in shelf.files:
-            return wanted, ()
-        folded = wanted.casefold()
-        found = next((path for path in shelf.files if path.casefold() == folded), None)
-        if found is not None:
-            return found, (mild("uri-case"),)
+        wanted = "/".join(parts)
+        if prefix and wanted.casefold().startswith(prefix.casefold()):  # written from the root of the archive
+            wanted = wanted[len(prefix) :]
+        found, doubts = _without_case(shelf, prefix + wanted)
+        if found is not None and found != metadata:
+            return found, doubts
     return None, ()
+
+
+def _without_case(shelf: Shelf, wanted: str) -> tuple[str | None, tuple[Defect, ...]]:
+    if wanted in shelf.files:
+        return wanted, ()
+    folded = wanted.casefold()
+    found = next((path for path in shelf.files if path.casefold() == folded), None)
+    return found, (() if found is None else (mild("uri-case"),))
 
 
 def _several_patients(patient_ids: list[str], documents: list[Document]) -> bool:

@@ -15,7 +15,7 @@ import socket
 from pathlib import Path
 
 from hub.cda import Codes
-from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict
+from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict, Words
 from hub.encoding import decode, encode
 from hub.parse import parse, parse_file
 
@@ -30,21 +30,26 @@ def main(descriptor: int) -> None:
     gc.freeze()
     _answer(wire, Verdict.READY, b"")
     while header := _exactly(wire, REQUEST.size):
-        length, read_pdf, name_length = REQUEST.unpack(header)
+        length, words, name_length, types_length = REQUEST.unpack(header)
         name = _exactly(wire, name_length).decode("utf-8", "replace")
+        types = frozenset(_exactly(wire, types_length).decode("utf-8", "replace").split("\n"))
         raw = _exactly(wire, length)
         signal.setitimer(signal.ITIMER_REAL, orders.alarm)  # its default deed is to end the process, C code or not
-        verdict, answer = _read(raw, name, orders, codes, bool(read_pdf))
+        verdict, answer = _read(raw, name, orders, codes, words, types)
         signal.setitimer(signal.ITIMER_REAL, 0)
         del raw
         _answer(wire, verdict, answer)
 
 
-def _read(raw: bytes, name: str, orders: Orders, codes: Codes, read_pdf: bool) -> tuple[Verdict, bytes]:
+def _read(
+    raw: bytes, name: str, orders: Orders, codes: Codes, words: int, types: frozenset[str]
+) -> tuple[Verdict, bytes]:
+    read_pdf = words != Words.NONE
     try:
         if name:
             return Verdict.READ, encode(parse_file(raw, orders.limits, codes, name, read_pdf))
-        return Verdict.READ, encode(parse(raw, orders.limits, codes, read_pdf))
+        words_for = types if words == Words.OF_THESE_TYPES else None
+        return Verdict.READ, encode(parse(raw, orders.limits, codes, read_pdf, words_for))
     except MemoryError:
         return Verdict.NO_MEMORY, b""
     except Exception as error:  # parse promises not to raise: whatever it is, the parent names the outcome

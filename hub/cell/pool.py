@@ -15,7 +15,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict
+from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict, Words
 from hub.encoding import decode, encode
 from hub.errors import Damaged, Temporary
 from hub.message import Defect, DocumentForm, Limits, ParsedMessage
@@ -52,21 +52,23 @@ class Cell:
         for place in self._places:
             place.fill()
 
-    async def read(self, raw: bytes) -> ParsedMessage:
+    async def read(self, raw: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
         """Raises Damaged (unreadable for ever) or Temporary (no child)."""
-        return await self._read(raw, b"")
+        return await self._read(raw, b"", words_for)
 
     async def read_file(self, raw: bytes, name: str) -> ParsedMessage:
         """A file given by hand (`hub.parse.parse_file`): a mail, a bare archive, CDA or PDF. Raises as `read`."""
         return await self._read(raw, name.encode("utf-8", "replace")[:NAME_MOST] or b"-")
 
-    async def _read(self, raw: bytes, name: bytes) -> ParsedMessage:
+    async def _read(self, raw: bytes, name: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
+        words = Words.ALL if words_for is None else Words.OF_THESE_TYPES
+        types = "\n".join(words_for or ()).encode("utf-8", "replace")
         place = await self._free.get()
         try:
-            first = await place.ask(raw, name, read_pdf=True)
+            first = await place.ask(raw, name, words, types)
             if isinstance(first, ParsedMessage):
                 return first
-            second = await place.ask(raw, name, read_pdf=False)
+            second = await place.ask(raw, name, Words.NONE)
             if isinstance(second, ParsedMessage):
                 return _without_pdf(second)
             raise Damaged(f"the reader died twice: {first}, then {second}", _PUBLIC)
@@ -109,12 +111,13 @@ class _Place:
         child, self._child = self._child, None
         return child
 
-    async def ask(self, raw: bytes, name: bytes, read_pdf: bool) -> ParsedMessage | str:
+    async def ask(self, raw: bytes, name: bytes, words: Words, types: bytes = b"") -> ParsedMessage | str:
         """The message, or why the child could not read it (then the child is gone)."""
         child = await self._ready_child()
         try:
             async with asyncio.timeout(self._seconds):
-                verdict, answer = await child.exchange(REQUEST.pack(len(raw), read_pdf, len(name)) + name, raw)
+                header = REQUEST.pack(len(raw), words, len(name), len(types)) + name + types
+                verdict, answer = await child.exchange(header, raw)
         except TimeoutError:
             self._drop(child)
             return "deadline"
@@ -137,7 +140,7 @@ class _Place:
         try:
             async with asyncio.timeout(START_DEADLINE):
                 orders = encode(self._orders)
-                await child.exchange(REQUEST.pack(len(orders), 0, 0), orders)
+                await child.exchange(REQUEST.pack(len(orders), Words.NONE, 0, 0), orders)
         except (TimeoutError, OSError) as error:
             self._drop(child)
             raise Temporary(f"no reader process could be started: {type(error).__name__}") from None

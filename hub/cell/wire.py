@@ -10,7 +10,8 @@ from enum import IntEnum
 
 from hub.message import Limits
 
-REQUEST = struct.Struct(">QBH")  # length, 1 to read the text of PDFs, length of the name that follows (0: a mail)
+# Length, `Words`, lengths of the name (0: a mail) and of the type codes (a line each) that follow.
+REQUEST = struct.Struct(">QBHI")
 ANSWER = struct.Struct(">QBQ")  # length, Verdict, resident memory of the child
 
 
@@ -19,6 +20,14 @@ class Verdict(IntEnum):
     READ = 1  # an encoded ParsedMessage
     NO_MEMORY = 2  # the memory limit was hit and survived; empty
     FAILED = 3  # the name of an exception type: a fault of ours, not of the message
+
+
+class Words(IntEnum):
+    """Which PDFs are read for their text."""
+
+    NONE = 0
+    ALL = 1
+    OF_THESE_TYPES = 2  # and those without a declared type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,14 @@
-"""`hub check` and `hub schema`: validates everything that a sysadmin writes, before it is used."""
+"""`hub check`: validates everything that a sysadmin writes, before it is used.
+
+Each look is a line of the report when it fails, with the file and the line at fault; nothing is sent, no mailbox is
+opened. What is right now and will not be soon (a certificate that expires) is told too, without failing.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -9,15 +16,19 @@ from pathlib import Path
 
 import typer
 
-from hub import migrations
-from hub.cli.site import HERE, SiteOption, settings_of
+from hub import configuration, migrations
+from hub.cli import alarms
+from hub.cli.site import HERE, SiteOption, settings_file, settings_of
 from hub.database import Database
 from hub.errors import HubError, Misconfigured
 from hub.settings import Mailbox, Settings
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context
-from hub.wiring import password_of
+from hub.wiring import make_cell, now, password_of
 from hub.wiring.rulebook import load_rulebook
+from hub.worker.broker import make_broker
+
+_PLACED = re.compile(r".+:[0-9]+ ")  # `file:line …`
 
 
 def register(app: typer.Typer) -> None:
@@ -27,32 +38,62 @@ def register(app: typer.Typer) -> None:
 def check(site: SiteOption = HERE) -> None:
     """Vérifie réglages, règles, types de documents, clés, certificats et base ; n'envoie ni ne lit aucun message."""
     settings = settings_of(site)
-    problems: list[str] = []
-    _note(problems, lambda: KeyRing.load(settings.key_file))
-    _note(problems, lambda: load_rulebook(settings))
-    for mailbox in settings.mailboxes:
-        _note(problems, partial(password_of, mailbox.password_file))
-        _note(problems, partial(_context, settings, mailbox))
-    _note(problems, lambda: _schema(settings))
-    if problems:
+    report = _Report(settings_file(site))
+    report.look(("key_file",), lambda: _keys(settings.key_file))
+    report.look(("routes_file",), lambda: load_rulebook(settings))
+    for number, mailbox in enumerate(settings.mailboxes):
+        report.look(("mailboxes", number, "password_file"), partial(_password, mailbox))
+    for number, operator in enumerate(settings.operators):
+        for mailbox in (box for box in settings.mailboxes if box.operator == operator.name):
+            report.look(("operators", number), partial(_context, settings, mailbox))
+    report.look(("database_url",), lambda: _schema(settings))
+    report.look(("data_dir",), lambda: _folder(settings.data_dir))
+    if report.look(("codes_dir",), lambda: _codes(settings)):
+        report.look(("reading", "memory"), lambda: asyncio.run(_reader(settings)))
+    raised = list(alarms.of_certificates(settings, now()))
+    report.problems += [alarm.text for alarm in raised if alarm.is_urgent]
+    if report.problems:
         print("Configuration à corriger :")
-        for line in problems:
+        for line in dict.fromkeys(report.problems):
             print(f"  {line}")
         raise typer.Exit(1)
     boxes = len(settings.mailboxes)
     print(f"Tout est en ordre : {boxes} boîte(s) aux lettres, règles et types de documents valides.")
     if not boxes:
         print("Aucune boîte aux lettres n'est encore réglée dans hub.yaml : le hub n'a rien à relever.")
+    for alarm in raised:
+        print(f"À prévoir : {alarm.text}")
 
 
-def _note(problems: list[str], look: Callable[[], object]) -> None:
-    """Run one look; what it raises becomes lines of the report."""
-    try:
-        look()
-    except Misconfigured as error:
-        problems.extend(error.private.splitlines())
-    except HubError as error:
-        problems.append(error.private)
+class _Report:
+    """The problems found, each as `file:line …`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._tree = configuration.parse_yaml(configuration.read_file(file), str(file))
+        self.problems: list[str] = []
+
+    def look(self, place: tuple[str | int, ...], look: Callable[[], object]) -> bool:
+        """Run one look; whether it raised nothing. What names no place gets that of its setting."""
+        try:
+            look()
+        except HubError as error:
+            line = configuration.line_of(self._tree, place)
+            for text in error.private.splitlines():
+                self.problems.append(text if _PLACED.match(text) else f"{self._file}:{line} {text}")
+            return False
+        return True
+
+
+def _keys(file: Path) -> None:
+    KeyRing.load(file)
+    if file.stat().st_mode & 0o007:
+        raise Misconfigured(f"{file}:1 - everybody on this machine may read the keys: chmod 600")
+
+
+def _password(mailbox: Mailbox) -> None:
+    if mailbox.password_file is not None and not password_of(mailbox.password_file):
+        raise Misconfigured(f"{mailbox.password_file}:1 - the first line is empty, a password is expected")
 
 
 def _context(settings: Settings, mailbox: Mailbox) -> ssl.SSLContext:
@@ -61,16 +102,41 @@ def _context(settings: Settings, mailbox: Mailbox) -> ssl.SSLContext:
 
 
 def _schema(settings: Settings) -> None:
-    """The database answers and its schema is not newer than this program."""
+    """The database answers, its schema is not newer than this program, and the broker is known."""
+    if settings.database_url.startswith("sqlite:") and not _sqlite_file(settings).exists():
+        raise Misconfigured("database_url: the database does not exist yet: hub init")  # to open it would make it
     database = Database(settings.database_url)
     try:
-        if settings.database_url.startswith("sqlite:") and not _sqlite_file(settings).exists():
-            raise Misconfigured(f"{_sqlite_file(settings)}:1 - the database does not exist yet: hub init")
         if migrations.current(database) is None:
-            raise Misconfigured("database_url - the database is empty: hub init")
+            raise Misconfigured("database_url: the database is empty: hub init")
+        make_broker(settings.broker_url, database).close()
     finally:
         database.close()
 
 
 def _sqlite_file(settings: Settings) -> Path:
     return Path(settings.database_url.removeprefix("sqlite:///"))
+
+
+def _folder(folder: Path) -> None:
+    """What must be made below the folder can be made."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise Misconfigured(f"data_dir: nothing can be written in {there}")
+
+
+def _codes(settings: Settings) -> None:
+    assert settings.codes_dir is not None  # made absolute when the settings were loaded
+    if not any(settings.codes_dir.glob("*.csv")):
+        raise Misconfigured(f"codes_dir: {settings.codes_dir} holds no code table (*.csv)")
+
+
+async def _reader(settings: Settings) -> None:
+    """A reader starts within its limits, and reads."""
+    cell = make_cell(settings)
+    try:
+        await cell.read(b"Subject: essai\r\n\r\n" + b"essai\r\n" * 200_000)
+    except HubError as error:
+        raise Misconfigured(f"reading: no reader can work within these limits ({error.private})") from None
+    finally:
+        await cell.close()

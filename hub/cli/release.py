@@ -18,6 +18,8 @@ from hub.message import Hold, Receipt, Thought
 from hub.spool import StepSummary
 from hub.wiring import House
 
+NOT_SENT = ("FAILED", "DROPPED")  # states of a receipt that a human may still send
+
 
 class Decision(StrEnum):
     FILED = "filed"
@@ -71,7 +73,7 @@ async def _decided(house: House, message_id: str, decision: Decision, usager: st
     parsed = await hub.reader.read(await house.spool.raw(envelope))
     seen = await trip.gather(envelope, parsed, hub)
     steps = await house.spool.steps(message_id)
-    receipt_sent = any(isinstance(step.step, Receipt) for step in steps)
+    receipt_sent = any(isinstance(step.step, Receipt) and step.state not in NOT_SENT for step in steps)
     match decision:
         case Decision.DISMISSED:
             return routing.dismissed(seen, by)
@@ -87,8 +89,10 @@ async def _decided(house: House, message_id: str, decision: Decision, usager: st
 
 
 def _held_code(steps: tuple[StepSummary, ...]) -> int | None:
-    """What the held receipt was to say; None when that is not known."""
+    """What the held or failed receipt was to say; None when that is not known."""
     for step in reversed(steps):
+        if isinstance(step.step, Receipt) and step.state == "FAILED":
+            return step.step.code
         if isinstance(step.step, Hold) and step.step.about == "receipt" and step.step.reason.isdigit():
             return int(step.step.reason)
     return None

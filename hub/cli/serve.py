@@ -7,15 +7,20 @@ import logging
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
 
+from hub.cli import alarms
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
 from hub.settings import Settings
-from hub.wiring import open_house
+from hub.wiring import now, open_house
+from hub.wiring.rulebook import load_rulebook
 from hub.worker.actors import CarryingWorker
 from hub.worker.service import Service
+
+log = logging.getLogger("hub.serve")
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +32,15 @@ def serve(site: SiteOption = HERE) -> None:
     """Relève les boîtes aux lettres, traite et répond, jusqu'à l'arrêt (Ctrl-C ou SIGTERM)."""
     settings = settings_of(site)
     start_logging(settings)
+    load_rulebook(settings)  # wrong rules are told here and now, not by a worker that cannot start
+    for alarm in alarms.of_certificates(settings, now()):
+        log.warning("%s", alarm.text)
     house = open_house(settings)
 
     async def run() -> None:
+        # Name look-ups run in these threads, and one that hangs keeps its thread: never those of another mailbox.
+        threads = ThreadPoolExecutor(16 + 2 * len(settings.mailboxes), "hub")
+        asyncio.get_running_loop().set_default_executor(threads)
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)

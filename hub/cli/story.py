@@ -41,6 +41,7 @@ CLASSES = {
     "text": "message simple",
 }
 OUTCOMES = {"certain": "certain", "proposed": "proposé, à décider", "none": "aucun"}
+ACTIONS = {"none": "premier envoi", "replace": "remplacement", "delete": "demande de suppression"}
 AGREEMENTS = {"equal": "identique", "close": "proche", "different": "différent", "absent": "absent"}
 TRAITS = {
     "ins": "INS",
@@ -52,7 +53,6 @@ TRAITS = {
     "birth_place": "lieu de naissance",
     "given_names": "prénoms",
     "used_name": "nom utilisé",
-    "record_number": "n° de dossier",
 }
 INS_STATUSES = {
     "provisoire": "provisoire",
@@ -201,7 +201,7 @@ def _step(step: Step) -> dict[str, Any]:
                 "kind": step.kind,
             }
         case Receipt():
-            return {"reason": step.reason, "recipient": step.recipient, "code": step.code}
+            return {"reason": step.reason, "recipient": step.recipient, "code": step.code, "label": step.label}
         case Delivery():
             return {"reason": step.reason, "recipient": step.recipient, "content": step.content}
         case Hold():
@@ -236,10 +236,8 @@ def tell_found(console: Console, title: str, parsed: ParsedMessage, thought: Tho
     console.print(f"Objet : {escape(parsed.subject or '(sans objet)')}")
     tell_contents(console, parsed)
     found = thought.classification
-    kind = label(found.kind) or "type non reconnu"
-    console.print(
-        f"\n[bold]Ce que c'est[/] : {CLASSES[found.message_class.value]} ; {escape(kind)} ({found.confidence:.0%})"
-    )
+    kind = f" ; {escape(label(found.kind) or 'type non reconnu')}" if thought.kinds else ""  # documents have one
+    console.print(f"\n[bold]Ce que c'est[/] : {CLASSES[found.message_class.value]}{kind} ({found.confidence:.0%})")
     for reason in found.reasons:
         console.print(f"  · {escape(reason.text)}")
     tell_match(console, thought)
@@ -257,7 +255,7 @@ def tell_contents(console: Console, parsed: ParsedMessage) -> None:
         code = document.type_code
         label = f"{code.code} {code.label}" if code else "type non déclaré"
         console.print(f"  document : {escape(document.title or document.name or '(sans titre)')} - {escape(label)}")
-        console.print(f"    créé le {document.created_at or '?'}, niveau {document.level}, action {document.action}")
+        console.print(f"    créé le {document.created_at or '?'}, niveau {document.level}, {ACTIONS[document.action]}")
         for defect in document.defects:
             console.print(f"    ! {escape(routing.reason(defect.code).text)}")
 

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 
 from hub import settings
-from hub.errors import Misconfigured, Permanent
+from hub.errors import HubError, Misconfigured, Permanent
 from hub.imap.doubts import Doubts
 from hub.imap.failures import CommandRefused
 from hub.imap.fetcher import Fetcher, Loaded, abandon
@@ -102,7 +102,8 @@ class Watcher:
         """Note the failure; how many seconds to wait."""
         failures, code = self.progress.failures + 1, _code_of(error)
         delay = retry_delay(error, failures, self._watching, self._random())
-        logger.warning("mailbox %s: %s, failure %d, next try in %.1f s", self._mailbox.name, code, failures, delay)
+        why = error.private if isinstance(error, HubError) else code  # such as the disk's ENOSPC, or a file's name
+        logger.warning("mailbox %s: %s, failure %d, next try in %.1f s", self._mailbox.name, why, failures, delay)
         self._show(state=WatcherState.BACKING_OFF, failures=failures, last_error=code, failed_at=self._clock())
         return delay
 

@@ -29,10 +29,17 @@ class Found:
     documents: tuple[Document, ...] = ()
 
 
-def gather(leaves: Iterable[Leaf], limits: Limits, codes: Codes, doubts: Doubts, read_pdf: bool) -> Found:
+def gather(
+    leaves: Iterable[Leaf],
+    limits: Limits,
+    codes: Codes,
+    doubts: Doubts,
+    read_pdf: bool,
+    words_for: frozenset[str] | None = None,
+) -> Found:
     """Bytes of documents are in `Found.documents` only: those listed under an archive come without `raw`, `body` and
     `text`, so that nothing is carried twice."""
-    gathering = _Gathering(limits, codes, doubts)
+    gathering = _Gathering(limits, codes, doubts, read_pdf)
     attachments = []
     for leaf in leaves:
         digest = leaf.digest()
@@ -41,24 +48,32 @@ def gather(leaves: Iterable[Leaf], limits: Limits, codes: Codes, doubts: Doubts,
     gathering.link_copies()
     documents = gathering.documents()
     if read_pdf:
-        documents = [with_pdf_text(document) for document in documents]
+        documents = [with_pdf_text(document, words_for) for document in documents]
     return Found(tuple(attachments), tuple(gathering.described_archives()), tuple(documents))
 
 
-def with_pdf_text(document: Document) -> Document:
-    """The document with the text of its PDF: the file itself, or the PDF inside an N1 (performance: nothing else)."""
+def with_pdf_text(document: Document, words_for: frozenset[str] | None = None) -> Document:
+    """The document with the text of its PDF: the file itself, or the PDF inside an N1. Of the copy inside an N3, which
+    a human opens first, only the doubts; with `words_for` the same of an N1 whose type code is not among them
+    (performance)."""
     if document.form is DocumentForm.PDF:
         source = document.raw
-    elif document.level == "N1" and document.body.startswith(b"%PDF-"):
+    elif b"%PDF-" in document.body[:1024]:
         source = document.body
     else:
         return document
+    code = document.type_code.code if document.type_code else ""
+    is_read = words_for is None or not code or code in words_for
+    if document.level == "N3" or not is_read:
+        doubts = pdf.check(source)
+        return replace(document, defects=(*document.defects, *doubts)) if doubts else document
     found = pdf.read_text(source)
     return replace(document, text=document.text or found.text, defects=(*document.defects, *found.defects))
 
 
 class _Gathering:
-    def __init__(self, limits: Limits, codes: Codes, doubts: Doubts) -> None:
+    def __init__(self, limits: Limits, codes: Codes, doubts: Doubts, read_pdf: bool) -> None:
+        self._read_pdf = read_pdf
         self._limits = limits
         self._codes = codes
         self._doubts = doubts
@@ -135,7 +150,7 @@ class _Gathering:
 
     def _original(self, loose: Document, pdfs: int) -> int | None:
         if loose.form is DocumentForm.PDF:
-            return original_of(loose, self._archived, pdfs, len(self._archives))
+            return original_of(loose, self._archived, pdfs, len(self._archives), self._read_pdf)
         return next((i for i, document in enumerate(self._archived) if document.sha256 == loose.sha256), None)
 
     def documents(self) -> list[Document]:

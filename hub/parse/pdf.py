@@ -7,6 +7,7 @@ swallow hundreds of megabytes (libs.md §6). A failure is "no text" and a doubt,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hub.message import Defect
@@ -29,13 +30,17 @@ class PdfText:
 
 def read_text(raw: bytes) -> PdfText:
     """The text of the first pages, and the doubts `pdf-active`, `pdf-encrypted`, `pdf-unreadable`."""
+    return _opened(raw, _text_of)
+
+
+def _opened(raw: bytes, work: Callable[[object], str]) -> PdfText:
     import pypdfium2
 
     active = (Defect("pdf-active"),) if _ACTIVE.search(raw) else ()
     try:
         document = pypdfium2.PdfDocument(raw)
         try:
-            return PdfText(_text_of(document), active)
+            return PdfText(work(document), active)
         finally:
             document.close()
     except pypdfium2.PdfiumError as error:
@@ -43,6 +48,12 @@ def read_text(raw: bytes) -> PdfText:
         return PdfText("", (*active, Defect(code)))
     except (ValueError, AssertionError, OverflowError):  # from its own checks on what the library returned
         return PdfText("", (*active, Defect("pdf-unreadable")))
+
+
+def check(raw: bytes) -> tuple[Defect, ...]:
+    """The doubts of `read_text` that show without reading a page: a seventh of the price or less (PDFium builds the
+    glyph names of every font of a page)."""
+    return _opened(raw, lambda document: "").defects
 
 
 def _text_of(document: object) -> str:

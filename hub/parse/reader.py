@@ -35,8 +35,11 @@ _MDN = frozenset({"message/disposition-notification", "message/global-dispositio
 _DSN = frozenset({"message/delivery-status", "message/global-delivery-status"})
 
 
-def parse(raw: bytes, limits: Limits, codes: Codes, read_pdf: bool = True) -> ParsedMessage:
-    """Read a message. `read_pdf=False` leaves the text of PDFs out: what is tried when reading them killed a child.
+def parse(
+    raw: bytes, limits: Limits, codes: Codes, read_pdf: bool = True, words_for: frozenset[str] | None = None
+) -> ParsedMessage:
+    """Read a message. `read_pdf=False` leaves the text of PDFs out: what is tried when reading them killed a child;
+    `words_for` leaves it out of documents that declare another type code than these.
 
     `Attachment.raw` is always empty: the mind needs the bytes of documents only, and they are in `documents`. Mails
     that a receipt gives back (RFC 6522) are listed in `attachments` and give no documents.
@@ -52,7 +55,7 @@ def parse(raw: bytes, limits: Limits, codes: Codes, read_pdf: bool = True) -> Pa
         found = _whole(raw, block, doubts)
     else:
         walk.message(raw, block, len(raw))
-        found = gather(walk.leaves, limits, codes, doubts, read_pdf)
+        found = gather(walk.leaves, limits, codes, doubts, read_pdf, words_for)
     message = _with_contents(_from_headers(block, doubts), walk, found, doubts)
     return replace(message, defects=doubts.all())
 
@@ -155,14 +158,13 @@ def _from(block: Block, doubts: Doubts) -> Address | None:
 
 
 def _auto_submitted(text: Callable[[str], str]) -> str | None:
-    """RFC 3834 §5: `no`, `auto-replied`, `auto-generated`…, without parameters; what older programs write instead is
-    said in these words (an answer, or mail of a machine)."""
-    declared = text("auto-submitted").split(";")[0].strip().lower()
+    """RFC 3834 §5: `no`, `auto-replied`, `auto-generated`…, without parameters; what older programs write of their
+    answers is said in these words. A list, a bulk mail, or a wish for no automatic answer are no such mark: people and
+    registries write them too, and their mail must not be closed unread."""
+    declared = text("auto-submitted").split(";")[0].split("(")[0].strip().lower()  # Zimbra adds a comment
     if declared and declared != "no":
         return declared[:60]
     precedence = text("precedence").lower()
     if text("x-autoreply") or text("x-autorespond") or "auto_reply" in precedence or "auto-reply" in precedence:
         return "auto-replied"
-    if precedence in ("bulk", "junk", "list") or text("x-auto-response-suppress"):
-        return "auto-generated"
     return declared or None

@@ -2,8 +2,10 @@
 mssante.md §4.3).
 
 A PDF is a copy when its bytes are the body of a document, when its name follows the rule and speaks of exactly one
-of them, or when it is the only PDF beside the only document of the only archive and its name speaks of nobody else.
-Everything less certain stays a document of its own, before a human.
+of them, or when it is the only PDF beside the only document of the only archive and its words are those of that
+document: the text of the N1's own PDF; for an N3, the birth name of the person, or no text at all (a picture of it:
+one PDF beside one document is its copy, ECO.2.1.1). Everything less certain (a bill beside a letter) stays a document
+of its own, before a human.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from hub.message import Document, comparable
+from hub.parse.pdf import read_text
 
 _NAME = re.compile(
     r"(?P<date>\d{8})_(?P<type>[^_]{1,60})_(?P<birth_name>[^_]+)_(?P<first_given>[^_.]+)(?:_[^_.]+)*\.pdf",
@@ -20,9 +23,11 @@ _NAME = re.compile(
 )
 
 
-def original_of(pdf: Document, documents: Sequence[Document], pdfs: int, archives: int) -> int | None:
+def original_of(
+    pdf: Document, documents: Sequence[Document], pdfs: int, archives: int, may_read: bool = True
+) -> int | None:
     """The index of the document that `pdf` copies, None when it is no copy. `pdfs` and `archives` are their numbers in
-    the mail."""
+    the mail; without `may_read` no PDF is opened, and words prove nothing."""
     for index, document in enumerate(documents):
         if pdf.sha256 == document.sha256 or (document.body and pdf.sha256 == sha256(document.body).hexdigest()):
             return index
@@ -34,7 +39,21 @@ def original_of(pdf: Document, documents: Sequence[Document], pdfs: int, archive
         if len(spoken_of) == 1:
             return spoken_of[0]
         return None
-    return 0 if len(documents) == pdfs == archives == 1 else None
+    alone = may_read and len(documents) == pdfs == archives == 1
+    return 0 if alone and _says_the_same(pdf, documents[0]) else None
+
+
+def _says_the_same(pdf: Document, document: Document) -> bool:
+    words = _words(read_text(pdf.raw).text)
+    if b"%PDF-" in document.body[:1024]:
+        return words == _words(read_text(document.body).text)
+    name = _words((document.patient.birth_name if document.patient else None) or "")
+    return not words or (bool(name) and f" {name} " in f" {words} ")
+
+
+def _words(text: str) -> str:
+    """Letters and digits only: two programs that draw one text set its blanks and lines apart."""
+    return " ".join(re.findall(r"\w+", comparable(text) or ""))
 
 
 def _speaks_of(named: re.Match[str], document: Document) -> bool:

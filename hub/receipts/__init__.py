@@ -6,7 +6,7 @@ every form met in the field. Reading never raises: what cannot be understood is 
 label of an integration code, 900 to 906.
 """
 
-from hub.receipts.codes import INTEGRATION_CODES, official_label
+from hub.integration import INTEGRATION_CODES, official_label
 from hub.receipts.dsn import read_dsn
 from hub.receipts.mdn import error_text, read_mdn, write_mdn
 

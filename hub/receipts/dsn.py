@@ -21,7 +21,8 @@ _REPLY = re.compile(r"(?<![0-9.])([245][0-9]{2})(?![0-9.])")
 def read_dsn(raw_fields: bytes) -> Report:
     """What a bounce says. `raw_fields` is the decoded body of the message/delivery-status part.
 
-    `error` is the SMTP reply code of the diagnostic (`550`), else the class of the status (`5`). Never raises.
+    `error` is the SMTP reply code of the diagnostic (`550`), else the class of the status (`5`); None for success
+    (class 2). Never raises.
     """
     groups = groups_of(raw_fields)
     everything: Group = [field for group in groups for field in group]
@@ -36,8 +37,13 @@ def read_dsn(raw_fields: bytes) -> Report:
         original_recipient=address_of(first(worst, "original-recipient")),
         action=_action(worst),
         status=status,
-        error=reply or (status[0] if status else None),
+        error=_error(reply, status),
     )
+
+
+def _error(reply: str | None, status: str | None) -> str | None:
+    found = reply or (status[0] if status else None)
+    return found if found and found[0] != "2" else None
 
 
 def _recipients(groups: list[Group]) -> list[Group]:

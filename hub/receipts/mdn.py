@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from hub.integration import official_label
 from hub.message import Report
-from hub.receipts.codes import official_label
 from hub.receipts.fields import Group, address_of, first, groups_of, message_id_of
 
 # mssante.md §5.2 items 7 and 8; `E^Error^errorSeverity` is the severity (ERR-4) of the HL7 answer that it quotes.

@@ -7,6 +7,7 @@ mail that a machine wrote (complaints.md, row 15).
 
 from __future__ import annotations
 
+from hub.integration import official_label
 from hub.message import Envelope, Hold, ParsedMessage, Receipt, Step
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Policy, is_member
@@ -17,7 +18,7 @@ def receipt_steps(
 ) -> tuple[Step, ...]:
     """The answer to `Disposition-Notification-To`, for a message that carries documents. The code of a held receipt
     stands in `Hold.reason`."""
-    if _is_from_a_machine(parsed):
+    if _is_from_a_machine(parsed) or _wants_no_receipt(parsed):
         return ()
     own = {address.casefold() for address in policy.own_addresses}
     asked = {address.strip().casefold(): address.strip() for address in parsed.receipt_to if address.strip()}
@@ -28,13 +29,25 @@ def receipt_steps(
     if doubt:
         return (Hold(about="receipt", reasons=(reason(doubt),), reason=str(code)),)
     why = "documents filed" if code == 0 else "not integrated"
-    return (Receipt(recipient=addresses[0], code=code, reason=why, by=by),)
+    return (make_receipt(addresses[0], code, why, by),)
+
+
+def make_receipt(recipient: str, code: int, why: str, by: str) -> Receipt:
+    """A receipt with the official label of its code (none for success)."""
+    return Receipt(recipient=recipient, code=code, label=official_label(code) if code else "", reason=why, by=by)
 
 
 def _is_from_a_machine(parsed: ParsedMessage) -> bool:
     """RFC 3834: nothing automatic is answered automatically."""
     submitted = (parsed.auto_submitted or "no").partition(";")[0].strip().lower()
     return submitted not in ("no", "")
+
+
+def _wants_no_receipt(parsed: ParsedMessage) -> bool:
+    """MS-OXCMAIL 2.2.3.2.14: `RN` and `NRN` suppress read receipts, `All` everything; what else the header names
+    (`OOF`) is no business of a receipt."""
+    asked = (parsed.header("X-Auto-Response-Suppress") or "").lower().replace(";", ",").split(",")
+    return not {"all", "rn", "nrn"}.isdisjoint(word.strip() for word in asked)
 
 
 def _return_path(envelope: Envelope, parsed: ParsedMessage) -> str | None:

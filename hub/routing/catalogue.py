@@ -77,6 +77,7 @@ class CatalogueFile(_Section):
     version: str
     source: str = ""
     senders: tuple[SenderEntry, ...] = ()
+    negative_keywords: tuple[Text, ...] = ()  # against every kind: papers that speak of documents and are none
     document_types: Annotated[tuple[KindEntry, ...], Field(min_length=1)]
     guards: dict[Annotated[str, Field(pattern=r"^G[0-9]{2}$")], str] = {}
 
@@ -115,6 +116,7 @@ class Catalogue:
     weighed: dict[Phrase, tuple[Weighed, ...]]
     by_code: dict[str, tuple[str, ...]]  # kinds that a declared code names
     by_carrier: dict[str, tuple[str, ...]]  # kinds that may travel under a general code
+    worded: frozenset[str]  # the codes that leave a choice, which words then make
 
     def urgency(self, kind: str | None) -> Urgency:
         """That of the kind; of `indetermine` when there is none."""
@@ -153,6 +155,9 @@ def _disagreements(file: CatalogueFile) -> list[tuple[Sequence[str | int], str]]
             for text in getattr(entry, field):
                 if phrase(text) is None:
                     errors.append(((*where, field), f"document_types.{number}.{field} {text!r} has no word"))
+    for text in file.negative_keywords:
+        if phrase(text) is None:
+            errors.append((("negative_keywords",), f"negative_keywords {text!r} has no word"))
     if UNKNOWN not in seen:
         errors.append((("document_types",), f"document_types has no kind {UNKNOWN} (the treatment of the rest)"))
     return errors
@@ -163,7 +168,7 @@ def _compiled(file: CatalogueFile) -> Catalogue:
     by_code: dict[str, list[str]] = {}
     by_carrier: dict[str, list[str]] = {}
     for entry in file.document_types:
-        for text, weight in _phrases(entry):
+        for text, weight in _phrases(entry, file.negative_keywords):
             found = phrase(text)
             if found is not None:
                 weighed.setdefault(found, []).append(Weighed(entry.id, weight))
@@ -179,10 +184,11 @@ def _compiled(file: CatalogueFile) -> Catalogue:
         weighed={key: tuple(value) for key, value in weighed.items()},
         by_code={key: tuple(value) for key, value in by_code.items()},
         by_carrier={key: tuple(value) for key, value in by_carrier.items()},
+        worded=frozenset(by_carrier) | {code for code, kinds in by_code.items() if len(kinds) > 1},
     )
 
 
-def _phrases(entry: KindEntry) -> list[tuple[str, Weight]]:
+def _phrases(entry: KindEntry, against_all: tuple[str, ...]) -> list[tuple[str, Weight]]:
     """Each phrase once, under its best weight; `indetermine` has none."""
     if entry.id == UNKNOWN:
         return []
@@ -192,6 +198,7 @@ def _phrases(entry: KindEntry) -> list[tuple[str, Weight]]:
         (entry.keywords_strong, "strong"),
         (entry.keywords_weak, "weak"),
         (entry.negative_keywords, "negative"),
+        (against_all, "negative"),
     ]
     for texts, weight in groups:
         for text in texts:

@@ -7,6 +7,8 @@ subject of a receipt starts as that of a document (mssante.md §5.2, item 9).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hub.message import Classification, MessageClass, ParsedMessage, Reason
 from hub.routing.catalogue import Catalogue
 from hub.routing.kinds import Verdict, kind_of
@@ -140,11 +142,14 @@ def _auto_reply(parsed: ParsedMessage) -> _Answer:
     if parsed.archives or parsed.documents:
         return None
     if submitted not in ("no", ""):
-        return MessageClass.AUTO_REPLY, SURE, Reason("auto-submitted", "message automatique déclaré (RFC 3834)")
+        return _written_by_a_machine(parsed)
     if any(parsed.header(name) is not None for name in _AUTO_HEADERS):
         return MessageClass.AUTO_REPLY, LIKELY, Reason("auto-header", "un en-tête annonce une réponse automatique")
     if (parsed.header("Precedence") or "").strip().lower() in _AUTO_PRECEDENCE:
         return MessageClass.AUTO_REPLY, LIKELY, Reason("auto-precedence", "un en-tête annonce une réponse automatique")
+    if _starts(parsed.subject, _AWAY_SUBJECTS) and parsed.header("X-Auto-Response-Suppress") is not None:
+        text = "l'objet est celui d'une absence, et aucune réponse automatique n'est voulue"
+        return MessageClass.AUTO_REPLY, LIKELY, Reason("away-subject", text)
     if _starts(parsed.subject, _AWAY_SUBJECTS):
         text = "l'objet ressemble à celui d'une absence, sans autre signe"
         return MessageClass.AUTO_REPLY, BY_SUBJECT_ONLY, Reason("away-subject", text)
@@ -152,6 +157,16 @@ def _auto_reply(parsed: ParsedMessage) -> _Answer:
         text = "adresse de retour vide, sans autre signe"
         return MessageClass.AUTO_REPLY, BY_SUBJECT_ONLY, Reason("empty-return-path", text)
     return None
+
+
+def _written_by_a_machine(parsed: ParsedMessage) -> _Answer:
+    """`auto-generated` is also what a portal says of news that nobody else will tell (RFC 3834 §5): a reply for sure
+    only when it answers something."""
+    answers = _starts(parsed.subject, _AWAY_SUBJECTS) or parsed.in_reply_to or parsed.references
+    if answers:
+        return MessageClass.AUTO_REPLY, SURE, Reason("auto-submitted", "réponse automatique déclarée (RFC 3834)")
+    text = "message automatique déclaré, sans être une réponse"
+    return MessageClass.AUTO_REPLY, BY_SUBJECT_ONLY, Reason("auto-submitted", text)
 
 
 def _report_type(parsed: ParsedMessage) -> str | None:
@@ -168,8 +183,13 @@ def _report_type(parsed: ParsedMessage) -> str | None:
 
 def _starts(subject: str, beginnings: tuple[str, ...]) -> bool:
     """Whether the subject starts with one of these words (a forward, `TR:`, does not)."""
-    words = " ".join(tokens(subject[:300])).lower() + " "
+    words = _beginning(subject[:300])
     return any(words.startswith(beginning + " ") for beginning in beginnings)
+
+
+@lru_cache(maxsize=1)  # one subject is asked about several times in a row
+def _beginning(subject: str) -> str:
+    return " ".join(tokens(subject)).lower() + " "
 
 
 def _declared_elsewhere(parsed: ParsedMessage) -> tuple[Reason, ...]:

@@ -6,9 +6,9 @@ document is; the version rules still hold, and a message may come back before a 
 
 from __future__ import annotations
 
-from hub.message import Classification, Hold, Match, Plan, Receipt, Step, Thought
+from hub.message import Classification, Hold, Match, Plan, Step, Thought
 from hub.routing import versions
-from hub.routing.answers import receipt_steps
+from hub.routing.answers import make_receipt, receipt_steps
 from hub.routing.classify import message_class_of
 from hub.routing.plan import in_order, thought_of
 from hub.routing.reasons import reason
@@ -50,7 +50,7 @@ def receipt_released(seen: Seen, by: str, code: int | None = None) -> Thought:
         done = bool(seen.parsed.documents) and all((d.unique_id, d.sha256) in filed for d in seen.parsed.documents)
         code = 0 if done else 906
     addresses = dict.fromkeys(address.strip() for address in seen.parsed.receipt_to if address.strip())
-    steps = tuple(Receipt(recipient=address, code=code, reason="released", by=by) for address in addresses)
+    steps = tuple(make_receipt(address, code, "released", by) for address in addresses)
     return Thought(classification=_classification(seen), match=Match(), plan=Plan(rule="receipt-released", steps=steps))
 
 

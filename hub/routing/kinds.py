@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from hub.message import Document, ParsedMessage, Reason
+from hub.message import Document, DocumentForm, ParsedMessage, Reason
 from hub.routing.catalogue import Catalogue, Weight
 from hub.routing.globs import matches
 from hub.routing.words import Hit, outer_hit, tokens
@@ -18,13 +18,19 @@ from hub.routing.words import Hit, outer_hit, tokens
 BY_CODE = 0.95  # one kind lists the declared code, no other may travel under it
 BY_CODE_AMONG_OTHERS = 0.8  # one kind lists it, others may travel under it, and no word decides
 NEAR_TIE = 0.8  # the second has this part of the first's points: nobody wins
-ONE_SIGN = 0.5  # most confidence of a kind whose title other trades use too, without a second sign
+ONE_SIGN = 0.5  # most confidence of a kind that a single sign speaks for, or whose title other trades use too
+NAMED = ("title", "subject")  # where a paper is called by its name: two words of it are enough
+ACRONYM_LEAST, SPOKEN_LEAST = 3, 4  # letters of an acronym, words of a phrase in running text, that are enough alone
+HEADING_MOST = 200  # characters of such a line
+HEADING_LINES = 40  # lines in which a document still says what it is (child-protection.md §2.4: the title zone)
+LITTLE_WORD = 4  # letters; shorter words (`de`, `sur`, `du`) change no name
 
 # How much a place counts: a title is written to say what it is; a file name is chosen by whoever scanned it, and
 # swapping two file names must not swap two verdicts (scenario SC03).
-PLACES: dict[str, float] = {"title": 1.0, "subject": 0.8, "text": 0.8, "body": 0.6, "name": 0.2}
+PLACES: dict[str, float] = {"title": 1.0, "heading": 1.0, "subject": 0.8, "text": 0.8, "body": 0.6, "name": 0.2}
 PLACE_NAMES = {
     "title": "le titre",
+    "heading": "le haut du texte",
     "subject": "l'objet",
     "text": "le texte",
     "body": "le corps du message",
@@ -41,12 +47,14 @@ DOUBT = 1.0  # confidence = first / (first + second + doubt)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One thing that speaks for or against a kind. `source` tells independent signs apart."""
+    """One thing that speaks for or against a kind. `source` tells independent signs apart; `alone`: enough without a
+    second one."""
 
     source: str
     weight: Weight
     points: float
     shown: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +115,26 @@ def _cases(document: Document, parsed: ParsedMessage, catalogue: Catalogue) -> d
         words = tokens(text)
         hits = catalogue.index.find(words, capitals_matter=place != "name")
         for hit, outer in zip(hits, outer_hit(hits), strict=True):
-            _weigh(hit, outer, place, catalogue, cases)
+            enough = _is_enough(hit, words, place)
+            _weigh(hit, outer, place, enough, catalogue, cases)
+    for line in document.text.split("\n", HEADING_LINES)[:HEADING_LINES]:
+        _weigh_heading(tokens(line[:HEADING_MOST]), catalogue, cases)
     _add_sender(parsed, catalogue, cases)
     return cases
 
 
+def _weigh_heading(words: list[str], catalogue: Catalogue, cases: dict[str, _Case]) -> None:
+    """A line of the text that is a title and nothing else weighs as one; it still needs a second sign."""
+    hits = catalogue.index.find(words)
+    for hit, outer in zip(hits, outer_hit(hits), strict=True):
+        is_title = any(one.weight == "title" for one in catalogue.weighed[hit.phrase])
+        if is_title and _is_whole_name(words[: hit.start], words[hit.end :]):
+            _weigh(hit, outer, "heading", False, catalogue, cases)
+
+
 def _texts(document: Document, parsed: ParsedMessage) -> Iterable[tuple[str, str]]:
     """(place, text) of all that may say what the document is. The mail's own words count only for a lone document."""
-    yield "title", document.title
+    yield "title", _own_title(document)
     yield "name", document.name or ""
     yield "text", document.text
     if len(parsed.documents) <= 1:
@@ -122,7 +142,15 @@ def _texts(document: Document, parsed: ParsedMessage) -> Iterable[tuple[str, str
         yield "body", parsed.body
 
 
-def _weigh(hit: Hit, outer: Hit | None, place: str, catalogue: Catalogue, cases: dict[str, _Case]) -> None:
+def _own_title(document: Document) -> str:
+    """What its author calls it. A loose file has none: its title is but its file name, without the ending."""
+    is_loose = document.form is not DocumentForm.CDA and document.name is not None
+    return "" if is_loose and (document.name or "").startswith(document.title) else document.title
+
+
+def _weigh(
+    hit: Hit, outer: Hit | None, place: str, enough: bool, catalogue: Catalogue, cases: dict[str, _Case]
+) -> None:
     """Adds what the hit says. A hit inside a longer one says nothing for any kind (`ordonnance` in `ordonnance de
     placement provisoire`), but what speaks against a kind still does, unless the longer one speaks for it."""
     outer_kinds = {one.kind for one in catalogue.weighed[outer.phrase] if one.weight != "negative"} if outer else set()
@@ -136,11 +164,32 @@ def _weigh(hit: Hit, outer: Hit | None, place: str, catalogue: Catalogue, cases:
             base += EACH_WORD_MORE * (min(len(hit.phrase.words), WORDS_MOST) - 1)
         points = base * PLACES[place]
         shown = f"« {hit.phrase.shown} » dans {PLACE_NAMES[place]}"
-        found = Evidence(place, one.weight, points, shown)
+        found = Evidence(place, one.weight, points, shown, enough and one.weight in ("title", "strong"))
         case = cases.setdefault(one.kind, _Case({}))
         before = case.evidence.get(hit.phrase.words)
         if before is None or abs(points) > abs(before.points):
             case.evidence[hit.phrase.words] = found
+
+
+def _is_enough(hit: Hit, words: list[str], place: str) -> bool:
+    """Whether the phrase may speak alone: the paper is called so, and nothing else (`Rapport de situation Lou M.`, not
+    `Rapport de situation financière`), or it is too long to be met in passing. One word (`Convocation`) never is."""
+    found = hit.phrase
+    if len(found.words) >= SPOKEN_LEAST:
+        return True
+    in_full = len(found.words) > 1 or len(found.acronym or "") >= ACRONYM_LEAST
+    return place in NAMED and in_full and _is_whole_name(words[: hit.start], words[hit.end :])
+
+
+def _is_whole_name(before: list[str], after: list[str]) -> bool:
+    """Before a name stand only little words (`TR`, `Fwd`), after it also names of people, dates and numbers; in a line
+    of capitals nothing tells those apart from others."""
+    around = [*before, *after]
+    if around and all(word.isupper() for word in around if word.isalpha()):
+        after = [word.lower() for word in after]
+    return all(len(word) < LITTLE_WORD for word in before) and all(
+        len(word) < LITTLE_WORD or not word[:1].islower() for word in after
+    )
 
 
 def _add_sender(parsed: ParsedMessage, catalogue: Catalogue, cases: dict[str, _Case]) -> None:
@@ -166,6 +215,9 @@ def _best(cases: dict[str, _Case], catalogue: Catalogue, threshold: float) -> Ve
     if not catalogue.kinds[kind].title_alone and not _has_second_sign(cases[kind]):
         confidence = min(confidence, ONE_SIGN)
         reasons += (Reason("one-sign", "ce titre sert aussi ailleurs : il faut un second indice"),)
+    elif not _is_founded(cases[kind]):
+        confidence = min(confidence, ONE_SIGN)
+        reasons += (Reason("one-sign", "un seul indice, qui se trouve aussi ailleurs : il en faut un second"),)
     verdict = Verdict(kind=kind, confidence=round(confidence, 3), reasons=reasons, leading=kind)
     if second >= NEAR_TIE * first:
         text = f"presque à égalité avec {catalogue.label(runner_up)} : une personne doit choisir"
@@ -178,6 +230,12 @@ def _best(cases: dict[str, _Case], catalogue: Catalogue, threshold: float) -> Ve
 
 def _has_a_word(case: _Case) -> bool:
     return any(e.weight in ("title", "strong") and e.source not in ("code", "sender") for e in case.evidence.values())
+
+
+def _is_founded(case: _Case) -> bool:
+    """Two signs, or one that is enough."""
+    signs = [e for e in case.evidence.values() if e.points > 0]
+    return len(signs) > 1 or any(e.alone for e in signs)
 
 
 def _has_second_sign(case: _Case) -> bool:

@@ -96,7 +96,7 @@ def _crossed(identity: Identity, test: bool) -> str | None:
 
 def _match_holder(identity: Identity, usager: Usager, candidates: tuple[Candidate, ...], demands: Demands) -> Match:
     """The one usager with this INS: is everything else equal too?"""
-    traits = compare(identity, usager.identity, usager.record_number)
+    traits = compare(identity, usager.identity)
     required = (*REQUIRED, "birth_place") if demands.birth_place_required else REQUIRED
     difference = _difference(identity, usager, traits)
     differing = [difference] if difference else []
@@ -170,7 +170,7 @@ def _candidate(identity: Identity, usager: Usager) -> Candidate:
     return Candidate(
         usager_id=usager.id,
         record_number=usager.record_number,
-        traits=compare(identity, usager.identity, usager.record_number),
+        traits=compare(identity, usager.identity),
         ins_status=usager.ins_status,
     )
 

@@ -14,7 +14,7 @@ from hub.routing import versions
 from hub.routing.answers import receipt_steps
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Policy, Rulebook, is_member
-from hub.routing.rules import Route, first_match
+from hub.routing.rules import Route, conditions_of, first_match
 from hub.routing.view import Seen, View, facts_of, sender_of, view_of
 
 
@@ -88,8 +88,9 @@ def _code(view: View, seen: Seen, policy: Policy) -> int | None:
 
 def _held(view: View, route: Route, doubts: tuple[Reason, ...], code: int | None) -> _Deeds:
     """Before a human, with every reason: the doubts, what the match lacks, what the rule says."""
-    told = [*doubts, *view.match.reasons]
-    if route.then.hold is not None:
+    told = [*doubts, *view.match.reasons, *view.unread]
+    is_last_resort = not conditions_of(route)  # its sentence is for what nothing else explains
+    if route.then.hold is not None and not (is_last_resort and told):
         told.append(Reason(f"rule:{route.name}", route.then.hold))
     reasons = tuple(dict.fromkeys(told))
     shown = view.match if view.match.code is not None or view.match.candidates else None

@@ -62,6 +62,7 @@ _DEFECTS: dict[str, str] = {
     "Demandez une correction à l'expéditeur.",
     "birth-place": "Le lieu de naissance n'est pas un code de commune ou de pays : il n'a pas été retenu.",
     "birth-after-creation": "La date de naissance est postérieure au document. Vérifiez l'identité avant usage.",
+    "bad-date": "Une date du document n'est pas une date : elle n'a pas été retenue. Lisez le document avant usage.",
     "bad-version": "Le numéro de version du document n'est pas un nombre : l'ordre des versions n'est pas garanti.",
     "not-cda": f"Ce fichier XML n'est pas un document de santé (CDA) : il n'a pas été compris. {_ASK_SENDER}",
     "several-cda": f"Le fichier contient plusieurs documents à la fois : on ne sait pas lequel classer. {_ASK_SENDER}",

@@ -16,7 +16,16 @@ from hub.message import MessageClass
 from hub.routing.catalogue import UNKNOWN, Catalogue, load_catalogue
 from hub.routing.classify import AUTOMATIC
 from hub.routing.globs import covers, matches
-from hub.routing.rules import NO_KIND, NumberedRoute, Route, RoutesFile, conditions_of, written
+from hub.routing.rules import (
+    NO_KIND,
+    NORMAL,
+    RESTRICTED,
+    NumberedRoute,
+    Route,
+    RoutesFile,
+    conditions_of,
+    written,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,7 @@ def make_rulebook(
     errors = [
         *_shape_errors(routes),
         *_vocabulary_errors(routes, catalogue, mailbox_names),
+        *_impossible(routes),
         *_address_errors(routes, policy),
         *_unreachable(routes),
     ]
@@ -92,7 +102,23 @@ def _shape_errors(routes: tuple[Route, ...]) -> list[_Error]:
 
 _CLASSES = tuple(item.value for item in MessageClass)
 _MATCHES = ("certain", "proposed", "none", "900", "901", "902", "903", "904", "905", "906")
+_OUTCOMES = ("certain", "proposed", "none")
 _URGENCIES = ("P0", "P1", "P2", "P3")
+# HL7 Confidentiality and TRE_A07 (config/codes/confidentiality.csv), and the two words of ours.
+_CONFIDENTIALITY = (
+    "N", "R", "V", "L", "M", "U", "MASQUE_PS", "INVISIBLE_PATIENT", "INVISIBLE_REPRESENTANTS_LEGAUX",
+    RESTRICTED, NORMAL,
+)  # fmt: skip
+# DSN actions (RFC 3464), MDN dispositions (RFC 8098); an error is an integration code, an SMTP reply or its class.
+_REPORTS = (
+    "failed", "delayed", "delivered", "relayed", "expanded",
+    "displayed", "deleted", "dispatched", "processed", "denied",
+    "error", "failure", "warning", "4", "5",
+    *(str(code) for code in (*range(400, 600), *range(900, 907))),
+)  # fmt: skip
+_OF_DOCUMENTS = ("kind", "type_code", "urgency", "confidentiality", "facility")  # nothing to see on other mail
+_NO_DOCUMENTS = frozenset({"dsn", "mdn", "auto_reply", "text"})
+_REPORTING = frozenset({"dsn", "mdn"})
 
 
 def _vocabulary_errors(routes: tuple[Route, ...], catalogue: Catalogue, mailbox_names: frozenset[str]) -> list[_Error]:
@@ -101,6 +127,8 @@ def _vocabulary_errors(routes: tuple[Route, ...], catalogue: Catalogue, mailbox_
         "message_class": _CLASSES,
         "match": _MATCHES,
         "urgency": _URGENCIES,
+        "confidentiality": _CONFIDENTIALITY,
+        "report": _REPORTS,
         "kind": (*(kind for kind in catalogue.kinds if kind != UNKNOWN), NO_KIND),
     }
     if mailbox_names:
@@ -112,6 +140,22 @@ def _vocabulary_errors(routes: tuple[Route, ...], catalogue: Catalogue, mailbox_
                 if not any(matches(pattern, word) for word in allowed[field]):
                     where = ("rules", number, "when", written(field))
                     errors.append((where, f"{pattern} is no known {written(field).replace('_', ' ')}"))
+    return errors
+
+
+def _impossible(routes: tuple[Route, ...]) -> list[_Error]:
+    """Conditions that hold on no mail of the classes that the rule names."""
+    errors: list[_Error] = []
+    for number, route in enumerate(routes):
+        named = route.when.message_class or ()
+        classes = {word for word in _CLASSES if any(matches(pattern, word) for pattern in named)}
+        for field, patterns in conditions_of(route) if classes else ():
+            without = classes <= _NO_DOCUMENTS and (
+                field in _OF_DOCUMENTS or (field == "match" and not any(matches(each, "none") for each in patterns))
+            )
+            if without or (field == "report" and not classes & _REPORTING):
+                where = ("rules", number, "when", written(field))
+                errors.append((where, f"can never hold with class {', '.join(named)}"))
     return errors
 
 
@@ -163,10 +207,18 @@ def _swallows(earlier: Route, later: Route) -> bool:
     `later`, each of whose patterns it covers."""
     later_conditions = dict(conditions_of(later))
     for field, wide in conditions_of(earlier):
+        if _names_everything(field, wide):
+            continue
         narrow = later_conditions.get(field)
         if narrow is None or not all(any(covers(one, pattern) for one in wide) for pattern in narrow):
             return False
     return True
+
+
+def _names_everything(field: str, patterns: tuple[str, ...]) -> bool:
+    """Every mail has a class and an outcome: a condition that names all of them holds always."""
+    every = {"message_class": _CLASSES, "match": _OUTCOMES}.get(field)
+    return every is not None and all(any(matches(pattern, word) for pattern in patterns) for word in every)
 
 
 def schema() -> dict[str, Any]:

@@ -14,8 +14,9 @@ FULL_DATE = 10  # 2012-05-31
 NAME_LEAST = 4  # one letter out of fewer says nothing: LEO and LEA are two children
 
 
-def compare(stated: Identity, known: Identity, record_number: str | None = None) -> tuple[Trait, ...]:
-    """Every trait that one of the two sides knows, and always the required ones."""
+def compare(stated: Identity, known: Identity) -> tuple[Trait, ...]:
+    """Every trait that one of the two sides knows, and always the required ones. Local ids are not compared: each
+    structure gives its own, and the records do not know under which authority theirs stand."""
     traits = [
         _ins(stated.ins, known.ins),
         _plain("oid", stated.oid, known.oid),
@@ -29,10 +30,6 @@ def compare(stated: Identity, known: Identity, record_number: str | None = None)
         traits.append(_given_names(stated.given_names, known.given_names))
     if stated.used_name and known.used_name:
         traits.append(_name("used_name", stated.used_name, known.used_name))
-    if record_number and stated.local_ids:
-        values = tuple(local.value for local in stated.local_ids)
-        agreement: Agreement = "equal" if record_number in values else "different"
-        traits.append(Trait("record_number", agreement, " ".join(values), record_number))
     return tuple(traits)
 
 

@@ -17,6 +17,7 @@ from hub.message import (
     Match,
     MessageClass,
     ParsedMessage,
+    Reason,
     Usager,
 )
 from hub.routing.classify import AUTOMATIC, SURE, classify
@@ -26,6 +27,8 @@ from hub.routing.rulebook import Rulebook
 from hub.routing.rules import NORMAL, RESTRICTED, Facts, no_kind_name
 
 DISAGREEMENTS = frozenset({"id-differs", "type-differs", "date-differs"})
+UNREAD = frozenset({"unread-attachment", "nested-archive"})
+CONSEQUENCES = frozenset({"no-ins", "document-without-identity"})  # of a document that could not be read
 DOCUMENT_CLASSES = frozenset({MessageClass.XDM, MessageClass.DOCUMENT})
 
 
@@ -48,6 +51,7 @@ class View:
     kinds: tuple[str | None, ...]
     match: Match
     grave: tuple[Defect, ...]
+    unread: tuple[Reason, ...] = ()  # attachments that the hub does not read, beside a mail without documents
 
     @property
     def is_automatic(self) -> bool:
@@ -71,7 +75,7 @@ def view_of(seen: Seen, rulebook: Rulebook) -> View:
         # A bounce quotes a cut original: its defects are its own. A mail only taken for automatic is looked at.
         return replace(view, grave=()) if classification.confidence >= SURE else view
     if not view.has_documents:
-        return view
+        return replace(view, unread=_unread(seen.parsed))
     demands = Demands(
         qualified_statuses=policy.qualified_statuses,
         birth_place_required=policy.birth_place_required,
@@ -88,6 +92,11 @@ def _grave_defects(parsed: ParsedMessage) -> tuple[Defect, ...]:
         if defect.grave:
             met.setdefault(defect.code, defect)
     return tuple(met.values())
+
+
+def _unread(parsed: ParsedMessage) -> tuple[Reason, ...]:
+    codes = dict.fromkeys(defect.code for defect in parsed.defects if defect.code in UNREAD)
+    return tuple(reason(code) for code in codes)
 
 
 def _all_defects(parsed: ParsedMessage) -> Iterable[Defect]:
@@ -111,7 +120,8 @@ def _doubted(found: Match, grave: tuple[Defect, ...]) -> Match:
     else:
         code = found.code if found.code is not None and codes <= DISAGREEMENTS else 906
     reasons = tuple(reason(defect.code) for defect in grave)
-    return uncertain(code, (*reasons, *found.reasons), found.candidates)
+    lacking = (one for one in found.reasons if codes <= DISAGREEMENTS or one.code not in CONSEQUENCES)
+    return uncertain(code, (*reasons, *lacking), found.candidates)
 
 
 def facts_of(seen: Seen, view: View, rulebook: Rulebook) -> Facts:

@@ -15,7 +15,8 @@ Sasl = Literal["external", "plain", "login", "none"]
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """`make_context` gives the TLS context (it reads files: it is called in a thread, at each new connection, so that
-    a renewed certificate is taken without a restart) and may raise Misconfigured.
+    a renewed certificate is taken without a restart) and may raise Misconfigured. So does `make_password`, which takes
+    the place of `password`: a file that is missing stops the mails of its mailbox, no other's.
 
     Routes of the same `line` with the same endpoint and credentials share one connection; set it to what makes two
     routes the same towards the operator (its name and the certificate's file). Without `line` a route shares with
@@ -27,6 +28,7 @@ class Route:
     sasl: Sasl = "none"
     username: str = ""
     password: str = field(default="", repr=False)
+    make_password: Callable[[], str] | None = None
     line: str = ""
 
     def shares_with(self) -> tuple[object, ...] | None:

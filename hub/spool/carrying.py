@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
+from hub import journal
 from hub.encoding import step_name
 from hub.errors import Permanent
 from hub.message import Delivery, Envelope, Filing, Handover, Hold, Outcome, Receipt, Step, Thought
-from hub.ports import Effect, OpenStep
+from hub.ports import Effect, OpenStep, Ready
 from hub.spool import statements as sql
 from hub.spool.leases import LeaseSide, codes
 from hub.spool.side import Lease, impersonal
@@ -28,6 +29,7 @@ from hub.spool.states import (
     holds_for_failures,
     numbered,
     outcome_of,
+    staged,
     state_after,
 )
 
@@ -40,12 +42,16 @@ class CarrySide(LeaseSide):
             return None
         return _opened(await self._steps(message_id, lease), self._clock())
 
-    async def save_plan(self, message_id: str, thought: Thought) -> tuple[OpenStep, ...]:
+    async def save_plan(self, message_id: str, thought: Thought, ready: Ready | None = None) -> tuple[OpenStep, ...]:
         lease, now = self._lease(message_id), self._clock()
+        at_once = ready or Ready()
 
         def work(connection: Connection) -> tuple[MessageState, tuple[StepFacts, ...]]:
             earlier = self._read_steps(connection, message_id, 1) if lease.plan_first > 1 else ()
             steps = numbered(thought.plan.steps, lease.plan_first, earlier, repeats_sendings=False)
+            steps = staged(steps, at_once.outgoing_ids)
+            deeds = [journal.Deed("plan", f"rule {thought.plan.rule}", _names(steps))]
+            steps, done = self._done_at_once(connection, steps, at_once.deeds, lease, now)
             state, due_at = state_after(steps, now)
             closed_at = now if state is MessageState.DONE else None
             changes = {"to_state": state.value, "due": due_at, "closed": closed_at}
@@ -53,12 +59,16 @@ class CarrySide(LeaseSide):
             if state is not MessageState.PLANNED:
                 self._fenced(connection, sql.GIVE_BACK, message_id, lease, {})
             self._add_steps(connection, message_id, steps, now)
-            self._note(connection, now, "plan", message_id, f"rule {thought.plan.rule}", _names(steps))
+            if state is MessageState.HELD:
+                for hold in holds_for_failures(steps):
+                    self._holding(message_id, hold)(connection)
+            self._note_all(connection, now, message_id, [*deeds, *done])
             return state, steps
 
         state, steps = await self._database.write(work)
         self._keep(message_id, lease, state, {step.number: step for step in steps})
-        return _opened(steps, now)
+        just_staged = {steps[place].number for place in at_once.outgoing_ids}
+        return tuple(replace(one, is_staged=one.number in just_staged) for one in _opened(steps, now))
 
     async def stage(self, message_id: str, number: int, stage: str, outgoing_id: str) -> None:
         """Raises Permanent for another Message-ID than the one staged before."""
@@ -78,8 +88,7 @@ class CarrySide(LeaseSide):
 
         def work(connection: Connection) -> tuple[MessageState, StepFacts]:
             given = outcome(connection) if callable(outcome) else outcome
-            settled = self._patience.settle(step, given, lease.set_out_at, now)
-            settled = replace(settled, answer=impersonal(settled.answer))
+            settled = self._settled(step, given, lease, now)
             after = steps | {number: settled}
             state, due_at = state_after(after.values(), now)
             self._settle_step(connection, message_id, settled, now)
@@ -87,9 +96,7 @@ class CarrySide(LeaseSide):
             if state is MessageState.HELD:
                 for hold in holds_for_failures(after.values()):
                     self._holding(message_id, hold)(connection)
-            answer = f"{settled.state.value.lower()}: {settled.answer}".removesuffix(": ")
-            request = f"step {number} {_request(step.step)}".rstrip()
-            self._note(connection, now, step_name(step.step), message_id, request, answer)
+            self._note_all(connection, now, message_id, [_deed_of(settled)])
             return state, settled
 
         state, settled = await self._database.write(work)
@@ -184,6 +191,26 @@ class CarrySide(LeaseSide):
 
     # --- inside transactions
 
+    def _settled(self, step: StepFacts, outcome: Outcome, lease: Lease, now: datetime) -> StepFacts:
+        settled = self._patience.settle(step, outcome, lease.set_out_at, now)
+        return replace(settled, answer=impersonal(settled.answer))
+
+    def _done_at_once(
+        self,
+        connection: Connection,
+        steps: tuple[StepFacts, ...],
+        deeds: Mapping[int, Effect],
+        lease: Lease,
+        now: datetime,
+    ) -> tuple[tuple[StepFacts, ...], list[journal.Deed]]:
+        """The steps after the deeds that go with the plan, and what the journal says of them."""
+        after, told = list(steps), []
+        for place, effect in sorted(deeds.items()):
+            if steps[place].is_open:
+                after[place] = self._settled(steps[place], effect(connection), lease, now)
+                told.append(_deed_of(after[place]))
+        return tuple(after), told
+
     def _settle_step(self, connection: Connection, message_id: str, step: StepFacts, now: datetime) -> None:
         connection.execute(
             sql.SETTLE_STEP,
@@ -256,6 +283,12 @@ def _opened(steps: Mapping[int, StepFacts] | tuple[StepFacts, ...], now: datetim
         for step in listed
         if step.is_due(now)
     )
+
+
+def _deed_of(settled: StepFacts) -> journal.Deed:
+    """What the journal says of a step that was settled."""
+    answer = f"{settled.state.value.lower()}: {settled.answer}".removesuffix(": ")
+    return journal.Deed(step_name(settled.step), f"step {settled.number} {_request(settled.step)}".rstrip(), answer)
 
 
 def _names(steps: tuple[StepFacts, ...]) -> str:

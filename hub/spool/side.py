@@ -85,7 +85,18 @@ class Side:
         author: str = HUB,
     ) -> None:
         """One journal entry. The journal's head is the last lock of every transaction."""
-        journal.append(connection, now.astimezone(self._zone), author, action, request, impersonal(answer), message)
+        self._note_all(connection, now, message, [journal.Deed(action, request, answer)], author)
+
+    def _note_all(
+        self,
+        connection: Connection,
+        now: datetime,
+        message: str | None,
+        deeds: Iterable[journal.Deed],
+        author: str = HUB,
+    ) -> None:
+        told = [journal.Deed(deed.action, deed.request, impersonal(deed.answer)) for deed in deeds]
+        journal.append_all(connection, now.astimezone(self._zone), author, told, message)
 
     def _sealed_thought(self, message_id: str, thought: Thought) -> bytes:
         return self._sealer.seal(encode_thought(thought), f"thought:{message_id}".encode())

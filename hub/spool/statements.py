@@ -263,5 +263,12 @@ DROP_OPEN_STEPS = (
 
 FIND_IDS = select(MESSAGE.c.id).where(MESSAGE.c.id.like(bindparam("start"), escape="\\")).limit(2)
 COUNT_STATES = select(MESSAGE.c.state, func.count()).group_by(MESSAGE.c.state)
+READ_COMPARED = select(CURSOR.c.mailbox, CURSOR.c.compared_at)
+COUNT_OVERDUE = select(func.count()).where(
+    _IS_CARRIED,
+    MESSAGE.c.due_at < bindparam("before"),
+    or_(MESSAGE.c.lease_owner.is_(None), MESSAGE.c.lease_until < bindparam("before")),
+)
+COUNT_OLD = select(func.count()).where(_IS_CARRIED, MESSAGE.c.set_out_at < bindparam("before"))
 READ_THOUGHT = select(MESSAGE.c.thought).where(_IS_WANTED)
 READ_RECEIVED = select(MESSAGE.c.received_at).where(_IS_WANTED)

@@ -10,7 +10,7 @@ the fake of the tests, so that both follow the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -37,6 +37,7 @@ class StepState(StrEnum):
 
 
 CARRIED_STATES = (MessageState.ACCEPTED, MessageState.PLANNED)
+SENDING = "sending"  # the stage before a mail goes out: the one deed that cannot be taken back
 OPEN_STATES = (StepState.TODO, StepState.DEFERRED, StepState.UNCERTAIN)
 
 
@@ -140,6 +141,16 @@ def numbered(
             facts = replace(facts, state=StepState.DONE, answer=f"already sent by step {before.number}")
         made.append(facts)
     return tuple(made)
+
+
+def staged(steps: Iterable[StepFacts], outgoing_ids: Mapping[int, str]) -> tuple[StepFacts, ...]:
+    """The steps, those at these places about to be sent under these Message-IDs. One given before stays for ever."""
+    return tuple(
+        replace(step, stage=SENDING, outgoing_id=step.outgoing_id or outgoing_ids[place])
+        if place in outgoing_ids and step.is_open
+        else step
+        for place, step in enumerate(steps)
+    )
 
 
 def _is_same_sending(one: Step, other: Step) -> bool:

@@ -45,10 +45,12 @@ _HEADING = "# Keys that seal what the hub keeps. Without this file nothing kept 
 
 
 class KeyRing:
-    """`hub.ports.Sealer`, and the streams of `hub.spool.blobs`. Immutable; safe in any thread."""
+    """`hub.ports.Sealer`, and the streams of `hub.spool.blobs`. Safe in any thread. The current key never changes; a
+    key that another process added to the file since is read from there when a piece names it."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        """`keys`: id -> 32 bytes, oldest first; the last one is current."""
+    def __init__(self, keys: Mapping[str, bytes], file: Path | None = None) -> None:
+        """`keys`: id -> 32 bytes, oldest first; the last one is current. `file`: where they were read."""
+        self._file = file
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self.current_id = list(keys)[-1]
         self._piece_header = _header(_PIECE, self.current_id)
@@ -72,7 +74,7 @@ class KeyRing:
     @classmethod
     def load(cls, path: Path) -> Self:
         """The ring of a key file. Raises Misconfigured with `file:line`, never quoting a key."""
-        return cls(_read(path))
+        return cls(_read(path), path)
 
     @classmethod
     def rotate(cls, path: Path) -> Self:
@@ -141,10 +143,18 @@ class KeyRing:
         key_id = sealed[start:end].decode("ascii", "replace")
         if len(sealed) < end or not _KEY_ID.fullmatch(key_id):
             raise Damaged("a sealed piece names no key")
-        cipher = self._ciphers.get(key_id)
+        cipher = self._ciphers.get(key_id) or self._added(key_id)
         if cipher is None:
             raise Misconfigured(f"key_file: the key {key_id} is not in the ring; take it from a copy of the key file")
         return sealed[:end], cipher
+
+    def _added(self, key_id: str) -> AESGCM | None:
+        """A key of a rotation that came after this ring was made. Raises Misconfigured (the file is gone or wrong)."""
+        key = _read(self._file).get(key_id) if self._file is not None else None
+        if key is None:
+            return None
+        self._ciphers = self._ciphers | {key_id: AESGCM(key)}
+        return self._ciphers[key_id]
 
 
 class SealingStream:

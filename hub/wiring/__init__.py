@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from hub import migrations
@@ -150,7 +151,7 @@ def smtp_route(settings: Settings, mailbox: Mailbox) -> Route:
         endpoint=operator.smtp,
         sasl=operator.smtp_sasl,
         username=mailbox.username or mailbox.address,
-        password=password_of(mailbox.password_file),
+        make_password=partial(password_of, mailbox.password_file),
         make_context=lambda: client_context(operator, certificate),
         line=f"{operator.name} {certificate.file if certificate else ''}",
     )

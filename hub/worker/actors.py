@@ -62,7 +62,8 @@ class CarryingWorker:
     def __init__(self, settings: Settings) -> None:
         self._house = house = open_house(settings, migrated=False)
         broker = make_broker(settings.broker_url, house.database)
-        for middleware in (AsyncIO(), CurrentMessage(), _HouseOnTheLoop(house)):
+        self._on_loop = _HouseOnTheLoop(house)
+        for middleware in (AsyncIO(), CurrentMessage(), self._on_loop):
             broker.add_middleware(middleware)
 
         async def carry(message_id: str) -> None:
@@ -75,7 +76,11 @@ class CarryingWorker:
         self._worker = dramatiq.Worker(broker, worker_threads=settings.working.threads)
 
     def start(self) -> None:
+        """Raises what kept the house from starting (Misconfigured): such a worker could carry nothing."""
         self._worker.start()
+        if self._on_loop.failure is not None:
+            self.stop()
+            raise self._on_loop.failure
 
     def stop(self) -> None:
         """Finish what is in hand, give back the rest, close everything."""
@@ -92,9 +97,13 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
         self._house = house
         self._stop = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        _on_loop(self._begin())
+        try:
+            _on_loop(self._begin())
+        except Exception as error:  # dramatiq would only log it: `CarryingWorker.start` raises it
+            self.failure = error
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         _on_loop(self._end())

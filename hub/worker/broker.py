@@ -82,6 +82,7 @@ class _Line:
         self.done: set[str] = set()
         self.next_look = 0.0  # monotonic
         self.idle = IDLE_FIRST
+        self.is_flowing = False  # the last claim got all that it asked for: more is likely due, no look is needed
         self.renewed = 0.0  # monotonic: since then every lease of ours has been renewed or begun
 
     def held(self) -> list[str]:
@@ -247,7 +248,7 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
                 line.at_work.add(row.id)
                 return row
             pause = min(until, self._next_deed()) - time.monotonic()
-            if pause > 0 and not line.done:
+            if pause > 0 and not (line.done and self._room()):
                 line.changed.wait(pause)
         return None
 
@@ -256,14 +257,16 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
         line = self._line
         with line.changed:
             now = time.monotonic()
-            held = len(line.held())
-            room = 0 if line.waiting else self._prefetch - held
-            renew = held > 0 and now >= self._renewal()
-            settle = bool(line.done) and not line.waiting
+            room = 0 if line.waiting else self._room()
+            renew = bool(line.held()) and now >= self._renewal()
+            settle = bool(line.done) and room > 0
             look = room > 0 and now >= line.next_look
+            is_flowing = line.is_flowing
             if look:
                 line.next_look = float("inf")  # whoever enqueues during the look makes it earlier: nothing is missed
-        if look and not self._is_something_due(now):
+        if look and is_flowing:
+            line.look_at(now)
+        elif look and not self._is_something_due(now):
             room = 0
         if settle or renew or (look and room > 0):
             self._turn(room, renew)
@@ -296,9 +299,16 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
             raise ConnectionFailed(error.private) from None
         with line.changed:
             line.done -= done
+            line.is_flowing = len(claimed) == room > 0
             if renew or not line.held():
                 line.renewed = began
             line.waiting.extend(claimed)
+
+    def _room(self) -> int:
+        """How many rows to claim: none before half of the places are free, so that one transaction serves several
+        hints. The other half is more than what the worker threads have in hand (dramatiq prefetches twice as many)."""
+        room = self._prefetch - len(self._line.held())
+        return room if room * 2 >= self._prefetch else 0
 
     def _renewal(self) -> float:
         return self._line.renewed + self._broker.lease / 3
@@ -306,9 +316,8 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
     def _next_deed(self) -> float:
         """When this thread must renew or look again, if nobody wakes it."""
         line = self._line
-        held = len(line.held())
-        moments = [self._renewal()] if held else []
-        if held < self._prefetch:
+        moments = [self._renewal()] if line.held() else []
+        if self._room():
             moments.append(line.next_look)
         return min(moments, default=float("inf"))
 

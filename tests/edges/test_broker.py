@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dramatiq
 import pytest
@@ -20,8 +21,8 @@ from sqlalchemy import select
 
 from hub.database import Database
 from hub.errors import Misconfigured
-from hub.worker.broker import SqlBroker, make_broker
-from hub.worker.queue_rows import QUEUE
+from hub.worker.broker import SqlBroker, enqueue_together, make_broker
+from hub.worker.queue_rows import QUEUE, Claimed
 from tests.edges import engines
 
 database, database_url = engines.database, engines.database_url
@@ -240,6 +241,47 @@ def test_equal_hints_that_wait_are_one_row_due_at_the_earliest(broker: SqlBroker
     with working(broker):
         broker.join("default", timeout=WITHIN)
     assert sorted(carried) == ["m1", "m2"]
+
+
+def test_hints_given_together_cost_one_transaction(
+    broker: SqlBroker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried: list[str] = []
+    carry = make_actor(broker, carried.append)
+    honest = Database.write_now
+    writes: list[None] = []
+
+    def counted(*given: Any) -> Any:
+        writes.append(None)
+        return honest(*given)
+
+    monkeypatch.setattr(Database, "write_now", counted)
+    enqueue_together(broker, [carry.message(f"m{number}") for number in (3, 1, 2, 1)])
+    enqueue_together(broker, [])
+    assert (len(rows(database)), len(writes)) == (3, 1)
+    with working(broker):
+        broker.join("default", timeout=WITHIN)
+    assert sorted(carried) == ["m1", "m2", "m3"]
+
+
+def test_a_busy_queue_is_served_several_hints_a_transaction(
+    broker: SqlBroker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried: list[str] = []
+    carry = make_actor(broker, carried.append)
+    enqueue_together(broker, [carry.message(f"m{number}") for number in range(80)])
+    turns: list[None] = []
+    honest = broker.rows.turn
+
+    def counted(*given: Any) -> list[Claimed]:
+        turns.append(None)
+        return honest(*given)
+
+    monkeypatch.setattr(broker.rows, "turn", counted)
+    with working(broker, threads=4):
+        broker.join("default", timeout=WITHIN)
+    assert len(set(carried)) == len(carried) == 80
+    assert len(turns) < 45
 
 
 def test_a_hint_given_while_its_twin_is_at_work_is_not_lost(broker: SqlBroker) -> None:

@@ -33,12 +33,12 @@ import os, sys, time
 sys.path[:] = sys.argv[2].split(os.pathsep)
 from hub.cell import child
 real = child.parse
-def parse(raw, limits, codes, read_pdf):
+def parse(raw, limits, codes, read_pdf, words_for):
     if b"TUE-TOUJOURS" in raw or (b"TUE-PDF" in raw and read_pdf): os.kill(os.getpid(), 9)
     if b"DORS" in raw: time.sleep(60)
     if b"LEVE" in raw: raise KeyError("x")
     if b"GONFLE" in raw: bytearray(2**40)
-    return real(raw, limits, codes, read_pdf)
+    return real(raw, limits, codes, read_pdf, words_for)
 child.parse = parse
 child.main(int(sys.argv[1]))
 """
@@ -98,6 +98,12 @@ async def test_the_child_reads_what_parse_reads(new_cell: NewCell) -> None:
     cell.start()
     assert await cell.read(GOOD) == parse(GOOD, Limits(), Codes.empty())
     assert await cell.read(b"") == parse(b"", Limits(), Codes.empty())
+
+
+async def test_the_child_reads_no_more_words_than_it_is_asked_for(new_cell: NewCell) -> None:
+    for asked in (frozenset[str](), frozenset({"80788-3", "34133-9"})):
+        read = await new_cell().read(GOOD, asked)
+        assert read == parse(GOOD, Limits(), Codes.empty(), words_for=asked)
 
 
 async def test_a_file_given_by_hand_is_read_in_the_child_too(new_cell: NewCell) -> None:

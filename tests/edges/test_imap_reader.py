@@ -744,6 +744,7 @@ async def test_no_address_subject_or_message_id_is_logged(
         await one.until(lambda: len(intake.marks) == 2)
     for word in (address, "Bilan", "expediteur", "Corps"):
         assert word not in caplog.text
+    assert "ENOSPC, failure 1" in caplog.text  # what the sysadmin must repair is named
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database
 from hub.errors import Damaged
-from tests.edges.engines import database, database_url, postgres_template, sqlite_template
+from tests.edges.engines import database, database_url, migrated, postgres_template, sqlite_template
 
 __all__ = ["database", "database_url", "postgres_template", "sqlite_template"]
 
@@ -178,3 +179,12 @@ def test_without_its_head_nothing_is_journaled(database: Database) -> None:
 def test_odd_characters_are_stored_and_verified(database: Database) -> None:
     database.write_now(lambda c: journal.append(c, AT, "a\0b", "x", "\ud800", "é" * 5_000))
     assert _verdict(database).broken_at is None
+
+
+def test_a_value_of_a_type_that_the_hub_never_writes_shows(tmp_path: Path) -> None:
+    """SQLite keeps any type in any column."""
+    with migrated(f"sqlite:///{tmp_path / 'hub.db'}") as database:
+        _written(database)
+        for column in ("author", "request"):
+            _change(database, f"UPDATE journal SET {column} = x'ff00' WHERE number = 3")
+            assert (_verdict(database).broken_at, _verdict(database).reason) == (3, "changed")

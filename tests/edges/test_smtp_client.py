@@ -359,6 +359,55 @@ async def test_mailboxes_share_a_connection_only_when_line_and_credentials_are_t
 # --- TLS and credentials ----------------------------------------------------------------------------------------
 
 
+async def test_an_operator_that_never_answers_is_left_alone_for_a_while(authority: Authority, leaf: Leaf) -> None:
+    """Else each mail costs the whole deadline, and a worker's hands are full of them (complaints.md, row 13)."""
+    calls = 0
+
+    async def count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(30)
+        writer.close()
+
+    async with await asyncio.start_server(count, "127.0.0.1", 0) as hole:
+        port = hole.sockets[0].getsockname()[1]
+        timing = Sending(connect_timeout=timedelta(seconds=0.5), command_timeout=timedelta(seconds=0.5))
+        async with sending({"asso": route(authority, leaf, port)}, timing) as sender:
+            began = time.monotonic()
+            for _ in range(20):
+                with pytest.raises(Temporary) as raised:
+                    await sender.send("asso", OURS, THEIRS, MAIL)
+            assert time.monotonic() - began < 1.5
+            assert calls == 1
+            assert raised.value.retry_in is not None
+            await asyncio.sleep(raised.value.retry_in.total_seconds() + 0.05)
+            with pytest.raises(Temporary):
+                await sender.send("asso", OURS, THEIRS, MAIL)
+            assert calls == 2
+
+
+async def test_a_missing_password_stops_its_own_mailbox_until_it_is_there(
+    authority: Authority, leaf: Leaf, server_tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    def password() -> str:
+        if not (tmp_path / "password").exists():
+            raise Misconfigured("password:1 - the password file cannot be read")
+        return "x"
+
+    async with scripted_smtp(server_tls, Script()) as server:
+        routes = {
+            "a": route(authority, leaf, server.port, sasl="plain", username="a", make_password=password),
+            "b": route(authority, leaf, server.port),
+        }
+        async with sending(routes) as sender:
+            with pytest.raises(Temporary, match="cannot be read"):
+                await sender.send("a", OURS, THEIRS, MAIL)
+            await sender.send("b", OURS, THEIRS, MAIL)
+            (tmp_path / "password").touch()
+            await sender.send("a", OURS, THEIRS, MAIL)
+        assert len(server.mails) == 2
+
+
 async def test_without_starttls_nothing_is_said(bench: Bench) -> None:
     async with bench.against(Script(tls="none"), routing={"sasl": "plain", "username": "u", "password": "p"}) as (
         sender,
@@ -369,6 +418,15 @@ async def test_without_starttls_nothing_is_said(bench: Bench) -> None:
         assert [command.partition(" ")[0] for command in server.commands] == ["EHLO"]
         assert server.mails == []
     assert "rien n'a été envoyé" in refused.value.public
+
+
+async def test_what_was_said_in_clear_behind_starttls_is_not_believed(bench: Bench) -> None:
+    """RH-03: taken for the answer to the second EHLO, the size that was slipped in would refuse every mail."""
+    injected = {"starttls": "220 2.0.0 ready\r\n250-pirate.example\r\n250 SIZE 10"}
+    async with bench.against(Script(tls="starttls", replies=injected)) as (sender, server):
+        await sender.send("asso", OURS, THEIRS, MAIL)
+        assert len(server.mails) == 1
+        assert server.encrypted[0].startswith("EHLO ")
 
 
 async def test_all_but_ehlo_and_starttls_is_said_under_tls(bench: Bench) -> None:

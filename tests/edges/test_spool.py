@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from hub.errors import LostLease, Permanent, StalePlan
 from hub.message import Deferred, Delivery, Done, Failed, Hold, Outcome, Reason, Uncertain
+from hub.ports import Ready
 from tests.edges.engines import postgres_template, sqlite_template
 from tests.edges.spools import (
     BOX,
@@ -20,6 +21,7 @@ from tests.edges.spools import (
     RECEIPT,
     START,
     Bench,
+    IntakeAndSpool,
     accept,
     bench,
     planned,
@@ -528,6 +530,83 @@ async def test_a_stage_survives_the_death_of_the_worker(bench: Bench) -> None:
     await living.load(message)
     (opened,) = await living.open_steps(message) or ()
     assert (opened.stage, opened.outgoing_id) == ("sending", "<one@exemple.fr>")
+
+
+# --- what goes with the plan
+
+
+async def ready_message(spool: IntakeAndSpool) -> str:
+    accepted = await accept(spool)
+    assert await spool.load(accepted.id) is not None
+    return accepted.id
+
+
+async def test_a_deed_that_goes_with_the_plan_is_done_with_it(bench: Bench) -> None:
+    spool = bench.spool()
+    message = await ready_message(spool)
+    ready = Ready(deeds={0: lambda _: Done("filed")})
+    assert await spool.save_plan(message, thought(FILING), ready) == ()
+    assert await bench.state(message) == "DONE"
+    assert await bench.step_states(message) == ["DONE"]
+    assert await bench.actions(message) == ["accept", "plan", "filing"]
+    with pytest.raises(LostLease):  # it ended with the plan
+        await spool.postpone(message, "nothing is left")
+
+
+async def test_a_hold_that_goes_with_the_plan_brings_the_message_before_a_human(bench: Bench) -> None:
+    spool = bench.spool()
+    message = await ready_message(spool)
+    await spool.save_plan(message, thought(HOLD), Ready(deeds={0: lambda _: Done("held")}))
+    assert await bench.state(message) == "HELD"
+    assert await bench.actions(message) == ["accept", "plan", "hold"]
+
+
+async def test_a_sending_is_staged_with_the_plan_and_survives_the_death_of_the_worker(bench: Bench) -> None:
+    dead, living = bench.spool("dead"), bench.spool("living")
+    message = await ready_message(dead)
+    ready = Ready(deeds={0: lambda _: Done("filed")}, outgoing_ids={1: "<one@exemple.fr>"})
+    (opened,) = await dead.save_plan(message, thought(FILING, RECEIPT), ready)
+    assert (opened.number, opened.stage, opened.outgoing_id) == (2, "sending", "<one@exemple.fr>")
+    assert opened.is_staged
+    bench.clock.tick(minutes=3)
+    assert await living.load(message) is not None
+    (again,) = await living.open_steps(message) or ()
+    assert (again.number, again.stage, again.outgoing_id) == (2, "sending", "<one@exemple.fr>")
+    assert not again.is_staged  # nobody knows how far the dead one came
+
+
+async def test_a_deed_that_raises_leaves_the_message_without_a_plan(bench: Bench) -> None:
+    spool = bench.spool()
+    message = await ready_message(spool)
+
+    def stale(_: Connection) -> Outcome:
+        raise StalePlan("another version came first")
+
+    with pytest.raises(StalePlan):
+        await spool.save_plan(message, thought(FILING, FILING), Ready(deeds={0: lambda _: Done("filed"), 1: stale}))
+    assert await bench.state(message) == "ACCEPTED"
+    assert await bench.step_states(message) == []
+    assert await bench.actions(message) == ["accept"]
+    assert len(await spool.save_plan(message, thought(FILING, FILING))) == 2  # under the same lease
+
+
+async def test_a_message_id_given_before_is_kept_by_a_plan_that_offers_another(bench: Bench) -> None:
+    spool = bench.spool()
+    message = await planned(spool, RECEIPT)
+    await spool.stage(message, 1, "sending", "<one@exemple.fr>")
+    await spool.record(message, 1, Uncertain("cut after the dot"))
+    await spool.rethink(message)
+    (opened,) = await spool.save_plan(message, thought(RECEIPT), Ready(outgoing_ids={0: "<two@exemple.fr>"}))
+    assert opened.outgoing_id == "<one@exemple.fr>"
+
+
+async def test_a_receipt_sent_before_is_not_opened_again_by_its_message_id(bench: Bench) -> None:
+    spool = bench.spool()
+    message = await planned(spool, RECEIPT, FILING)
+    await spool.record(message, 1, Done("250 ok"))
+    await spool.rethink(message)
+    assert await spool.save_plan(message, thought(RECEIPT), Ready(outgoing_ids={0: "<two@exemple.fr>"})) == ()
+    assert await bench.state(message) == "DONE"
 
 
 # --- thinking again, postponing, holding, releasing

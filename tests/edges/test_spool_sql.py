@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.errors import Damaged, LostLease, Permanent, StalePlan, Temporary
 from hub.message import Done, Failed, Hold, MessageClass, Outcome, Reason
+from hub.ports import Ready
 from hub.spool import MessageState
 from hub.spool.statements import BLOB, MESSAGE, STEP
 from tests.edges.engines import postgres_template, sqlite_template
@@ -67,7 +68,7 @@ async def test_a_deed_that_cannot_be_journaled_is_not_done(
     def fails(*arguments: object) -> int:
         raise Damaged("no head")
 
-    monkeypatch.setattr(journal, "append", fails)
+    monkeypatch.setattr(journal, "append_all", fails)
     with pytest.raises(Damaged):
         await spool.record(message, 1, Done("filed"))
     with pytest.raises(Damaged):
@@ -195,3 +196,30 @@ async def test_a_message_whose_work_list_fails_is_not_held(sql_bench: SqlBench) 
         await spool.record(message, 1, Failed("550"))
     assert await sql_bench.step_states(message) == ["TODO"]
     assert await sql_bench.state(message) == "PLANNED"
+
+
+async def test_a_deed_that_went_with_the_plan_of_a_lost_lease_is_undone(sql_bench: SqlBench) -> None:
+    slow, quick = sql_bench.spool("slow"), sql_bench.spool("quick")
+    accepted = await accept(slow)
+    assert await slow.load(accepted.id) is not None
+    sql_bench.clock.tick(minutes=3)
+    assert await quick.load(accepted.id) is not None
+    with pytest.raises(LostLease):
+        await slow.save_plan(accepted.id, thought(HOLD), Ready(deeds={0: holding(accepted.id, HOLD)}))
+    assert await sql_bench.work() == []
+    assert await sql_bench.state(accepted.id) == "ACCEPTED"
+
+
+async def test_what_stands_still_can_be_counted(sql_bench: SqlBench) -> None:
+    """For `hub status`: when a mailbox was compared, what nobody carries, what is under way for long."""
+    spool, clock = sql_bench.spool(), sql_bench.clock
+    start = clock.now
+    await spool.advance(BOX, EPOCH, 3)
+    await planned(spool, FILING)  # in the hands of this process
+    await accept(spool, b"in nobody's hands", uid=2)
+    assert await spool.compared() == {BOX: start}
+    assert (await spool.overdue(start), await spool.unfinished(start)) == (0, 0)
+    clock.tick(minutes=1)
+    assert (await spool.overdue(clock.now), await spool.unfinished(clock.now)) == (1, 2)
+    clock.tick(minutes=30)  # its carrier died: its lease has ended
+    assert await spool.overdue(clock.now) == 2

@@ -406,3 +406,28 @@ def test_no_detail_of_a_defect_repeats_what_the_document_says() -> None:
     )
     assert len(document.defects) >= 4
     assert not any("MARTINEAU" in defect.detail for defect in document.defects)
+
+
+@pytest.mark.parametrize("qualifier", ["br", "BR CL", "CL BR", " BR "])
+def test_a_qualifier_is_a_set_of_codes_whatever_the_case(qualifier: str) -> None:
+    raw = make_cda(Sample()).replace(b'qualifier="BR"', f'qualifier="{qualifier}"'.encode())
+    patient = read(raw).patient
+    assert patient is not None
+    assert (patient.birth_name, patient.first_given, patient.given_names) == ("MARTINEAU", "LEA", "LEA ROSE")
+
+
+def test_an_undetermined_sex_of_the_insi_is_u() -> None:
+    patient = read(Sample(person=replace(LEA, sex="I"))).patient
+    assert patient is not None
+    assert patient.sex == "U"
+
+
+@pytest.mark.parametrize(
+    "sample", [Sample(effective="20261399"), Sample(effective=""), Sample(person=replace(LEA, birth_date="20121399"))]
+)
+def test_a_date_that_is_none_is_a_warning(sample: Sample) -> None:
+    assert Defect("bad-date") in [replace(defect, detail="") for defect in read(sample).defects]
+
+
+def test_a_page_for_browsers_is_no_body_of_a_document() -> None:
+    assert "body-type" in codes_of(read(Sample(body=b"<html><script/></html>", media_type="text/html")))

@@ -93,3 +93,24 @@ def test_two_times_differ_only_when_no_reading_makes_them_agree(metadata: str, c
 )
 def test_a_birth_date_is_cut_where_the_source_stops(value: str | None, day: str | None) -> None:
     assert read_day(value) == day
+
+
+@pytest.mark.parametrize(
+    ("value", "iso"),
+    [
+        ("2026-03-01T10:15:00+01:00", "2026-03-01T09:15:00Z"),
+        ("2026-03-01T10:15:00.5Z", "2026-03-01T10:15:00Z"),
+        ("2026-03-01", "2026-03-01"),
+        ("2026-03", "2026-03"),
+    ],
+)
+def test_a_time_written_as_iso_8601_is_read_too(value: str, iso: str) -> None:
+    moment = read_moment(value)
+    assert moment is not None
+    assert moment.iso == iso
+
+
+def test_a_birth_date_written_as_iso_8601_keeps_its_day() -> None:
+    assert read_day("2012-05-12") == "2012-05-12"
+    assert read_day("2012-05-12T08:30:00+02:00") == "2012-05-12"
+    assert read_day("2012-05") == "2012-05"

@@ -80,6 +80,23 @@ def test_software_that_sends_documents_by_itself_sends_documents() -> None:
     assert class_of(mail(auto_submitted="auto-generated")) is MessageClass.AUTO_REPLY
 
 
+def test_news_that_a_machine_writes_by_itself_are_not_closed_unread() -> None:
+    """RFC 3834: auto-generated is no reply; a portal says so of what nobody else will tell."""
+    _, sureness, _ = message_class_of(mail(subject="Un document vous attend", auto_submitted="auto-generated"))
+    assert sureness == 0.5
+    _, sureness, _ = message_class_of(mail(subject="Réponse automatique : note", auto_submitted="auto-generated"))
+    assert sureness == 1.0
+    _, sureness, _ = message_class_of(mail(auto_submitted="auto-generated", in_reply_to="<1@x.fr>"))
+    assert sureness == 1.0
+
+
+def test_a_sender_who_wants_no_automatic_answer_writes_a_message() -> None:
+    asks = (Header("X-Auto-Response-Suppress", "DR, OOF, AutoReply"),)
+    assert class_of(mail(subject="Nouvelles de Lou", headers=asks)) is MessageClass.TEXT
+    message_class, sureness, _ = message_class_of(mail(subject="Automatic reply: nouvelles", headers=asks))
+    assert (message_class, sureness) == (MessageClass.AUTO_REPLY, 0.8)
+
+
 @pytest.mark.parametrize("subject", ["Réponse automatique : absente", "Out of Office: on leave", "Absence du bureau"])
 def test_an_absence_by_its_subject_alone_is_doubtful(subject: str) -> None:
     message_class, sureness, _ = message_class_of(mail(subject=subject))
@@ -216,6 +233,19 @@ def test_a_code_that_two_kinds_share_is_decided_by_the_title() -> None:
     assert kind_and_confidence(mail(document(code="80771-9", title="Document")))[0] == "pai_urgence"
 
 
+def test_words_change_no_verdict_on_a_code_that_leaves_no_choice() -> None:
+    known = {*CATALOGUE.by_code, *CATALOGUE.by_carrier, "REMB"}
+    text = " ".join(phrase.shown for phrase in CATALOGUE.weighed)
+    changed = {
+        code
+        for code in known
+        if kind_and_confidence(mail(document(code=code, title="", text=text)))
+        != kind_and_confidence(mail(document(code=code, title="", text="")))
+    }
+    assert changed <= CATALOGUE.worded < known
+    assert CATALOGUE.worded >= {"28653-4", "80771-9"}
+
+
 def test_a_code_without_kind_is_not_overruled_by_words() -> None:
     classification, _ = classify(mail(document(code="REMB", title="Facture")), CATALOGUE, 0.6)
     assert classification.kind is None
@@ -238,6 +268,13 @@ def test_an_order_of_the_judge_is_one_whatever_its_file_is_called(name: str) -> 
 def test_a_prescription_is_one_whatever_its_file_is_called(name: str) -> None:
     assert kind_and_confidence(mail(pdf(name=name, text=DOCTOR)))[0] == "prescription"
     assert kind_and_confidence(mail(document(code="57833-6", name=name, text=DOCTOR)))[0] == "prescription"
+
+
+@pytest.mark.parametrize(("name", "text", "kind"), [("prescription", COURT, "opp"), ("OPP", DOCTOR, "prescription")])
+def test_the_title_that_a_loose_file_takes_from_its_name_is_but_a_name(name: str, text: str, kind: str) -> None:
+    """SC03 on what the reader really gives: swapping two file names swaps no verdict."""
+    assert kind_and_confidence(mail(pdf(name=f"{name}.pdf", title=name, text=text)))[0] == kind
+    assert kind_and_confidence(mail(pdf(name=f"{name}.pdf", title=name)))[0] is None
 
 
 def test_a_scan_without_text_is_known_by_the_mail_around_it() -> None:
@@ -360,3 +397,54 @@ def test_a_long_hostile_text_is_read_in_no_time() -> None:
 def test_a_coded_type_without_a_code_is_like_none() -> None:
     parsed = mail(document(type_code=Coded(""), title="Rapport de situation"))
     assert kind_and_confidence(parsed)[0] == "rapport_situation"
+
+
+# Titles and texts that sound like a kind and are none: one word out of place, papers of other trades.
+NEIGHBOURS = [
+    ("Plan d'actions qualité", "Amélioration continue : objectifs, indicateur, échéance, responsable de l'action"),
+    ("Ordonnance du juge aux affaires familiales", "Fixons la résidence chez la mère, droit de visite du père"),
+    ("Ordonnance de protection", "violences conjugales, interdiction de contact"),
+    ("Votre placement", "Votre placement provisoire arrive à échéance, livret, taux"),
+    ("Rendez-vous à l'hôpital", "Apportez votre carte vitale"),
+    ("Convocation", "Épreuves du brevet, salle 12"),
+    ("Convocation", "Assemblée générale ordinaire de l'association"),
+    ("Signalement", "Nid de poule rue de la Gare"),
+    ("Comptes 2025", "Rapport annuel du commissaire aux comptes"),
+    ("Mémoire de fin d'études", "École de travail social, problématique"),
+    ("Devis", "Suite à votre appel nous ne pouvons établir"),
+    ("Bulletin de salaire", "Net à payer, cotisations"),
+    ("Bulletin d'adhésion", "Association, cotisation"),
+    ("Candidature", "Curriculum vitae, éducatrice, a rédigé des protocoles d'actions, projet pour l'enfant, OPP"),
+    ("Formation OPP", "Programme de formation : ordonnance de placement provisoire, formateur"),
+    ("Rapport de situation financière", "Bilan, trésorerie"),
+    ("Bilan de santé du parc informatique", "Serveurs"),
+    ("Projet personnalisé de voyage", "Hôtel, avion"),
+    ("PROTOCOLE D'URGENCE INCENDIE", "Évacuer, point de rassemblement"),
+    ("Avis d'audience prud'homale", "Bureau de conciliation"),
+    ("Plan d'actions RSE", "objectifs, échéance, indicateur"),
+    ("Notification de l'URSSAF", "Notification de décision, voies de recours"),
+    ("Lettre d'information", "Le projet pour l'enfant, le rapport de situation, l'information préoccupante"),
+]
+
+
+@pytest.mark.parametrize(("title", "text"), NEIGHBOURS)
+def test_a_paper_that_only_sounds_like_a_kind_has_none(title: str, text: str) -> None:
+    assert kind_and_confidence(mail(pdf(name="scan.pdf", text=f"{title}\n{text}"), subject=title))[0] is None
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Rapport de situation",
+        "Rapport de situation Lou M.",
+        "TR : rapport de situation du 12/03",
+        "RAPPORT DE SITUATION",
+    ],
+)
+def test_a_paper_called_by_its_whole_name_needs_no_second_sign(title: str) -> None:
+    assert kind_and_confidence(mail(pdf(name="scan.pdf"), subject=title))[0] == "rapport_situation"
+
+
+def test_one_phrase_in_a_text_is_no_proof_and_two_are() -> None:
+    assert kind_and_confidence(mail(pdf(text="On a parlé du rapport de situation.")))[0] is None
+    assert kind_and_confidence(mail(pdf(text="Rapport de situation. Préconisations.")))[0] == "rapport_situation"

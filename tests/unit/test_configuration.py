@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub import configuration
 from hub.errors import Misconfigured
@@ -92,3 +92,17 @@ def test_a_place_that_does_not_exist_has_the_line_of_its_nearest_ancestor() -> N
     assert configuration.line_of(tree, ("b", 0, "c")) == 3
     assert configuration.line_of(tree, ("b", 7, "d")) == 2
     assert configuration.line_of(tree, ("zz",)) == 1
+
+
+def test_a_list_with_a_wrong_item_is_not_also_called_too_short() -> None:
+    class Listed(BaseModel):
+        items: tuple[Inner, ...] = Field(min_length=1)
+
+    tree = configuration.parse_yaml("items:\n  - size: x\n", "f.yaml")
+    with pytest.raises(Misconfigured) as caught:
+        configuration.validate(Listed, tree, "f.yaml")
+    assert caught.value.private.splitlines() == [
+        "f.yaml:2 items.0.size Input should be a valid integer, unable to parse string as an integer"
+    ]
+    with pytest.raises(Misconfigured, match=r"f\.yaml:1 items .*at least 1 item"):
+        configuration.validate(Listed, configuration.parse_yaml("items: []\n", "f.yaml"), "f.yaml")

@@ -167,6 +167,20 @@ def test_rotation_seals_with_a_new_key_and_keeps_the_old_one(tmp_path: Path) -> 
         old.open(new.seal(b"x", b""), b"")
 
 
+def test_a_running_process_opens_what_another_sealed_after_a_rotation(tmp_path: Path) -> None:
+    file = tmp_path / "data.keys"
+    KeyRing.create(file)
+    running = KeyRing.load(file)
+    new = KeyRing.rotate(file)
+    assert running.open(new.seal(b"x", b""), b"") == b"x"
+    stream = new.sealing(b"")
+    assert b"".join(running.opening([stream.write(b"yz"), stream.finish()], b"")) == b"yz"
+    assert running.current_id != new.current_id
+    stranger = KeyRing({"k9": b"9" * 32})
+    with pytest.raises(Misconfigured, match="k9 is not in the ring"):
+        running.open(stranger.seal(b"x", b""), b"")
+
+
 def test_a_file_without_its_last_line_end_can_be_rotated(tmp_path: Path) -> None:
     file = tmp_path / "data.keys"
     file.write_text(f"# notre clé\n\nk1:{base64.b64encode(b'1' * 32).decode()}".replace("é", "e"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hub.cda import Codes
@@ -128,6 +130,24 @@ def test_the_text_of_the_pdf_inside_an_n1_is_read() -> None:
     assert document.text == "Note de suivi"
 
 
+def test_the_words_of_a_declared_document_are_left_out_unless_its_type_is_asked_for() -> None:
+    archive = make_archive(Sample(body=make_pdf("Bilan")))
+    raw = mixed(attached("IHE_XDM.ZIP", archive), attached("Projet.pdf", make_pdf("Projet")))
+    declared, loose = read(raw).documents
+    assert declared.type_code is not None
+    for asked, text in ((frozenset({declared.type_code.code}), declared.text), (frozenset({"autre"}), "")):
+        found = parse(raw, Limits(), Codes.empty(), words_for=asked).documents
+        assert found == (replace(declared, text=text), loose)
+
+
+def test_the_doubts_of_a_declared_pdf_are_told_without_its_words() -> None:
+    for body, code in ((b"%PDF-1.7\nrien", "pdf-unreadable"), (make_pdf() + b"/JS (app.alert(1))", "pdf-active")):
+        archive = make_archive(Sample(body=body))
+        raw = mixed(attached("IHE_XDM.ZIP", archive))
+        (document,) = parse(raw, Limits(), Codes.empty(), words_for=frozenset()).documents
+        assert code in [defect.code for defect in document.defects]
+
+
 def test_pdfs_that_cannot_be_read_or_hold_scripts_say_so() -> None:
     (broken,) = read(mixed(attached("a.pdf", b"%PDF-1.7\nrien"))).documents
     assert [d.code for d in broken.defects] == ["pdf-unreadable"]
@@ -227,3 +247,37 @@ def test_a_file_given_by_hand_is_told_by_its_content() -> None:
     assert parse_file(make_cda(Sample()), Limits(), Codes.empty(), "x").documents[0].form is DocumentForm.CDA
     assert parse_file(make_pdf(), Limits(), Codes.empty(), "x.pdf").documents[0].form is DocumentForm.PDF
     assert parse_file(mail(subject="Un mail"), Limits(), Codes.empty(), "x.eml").subject == "Un mail"
+
+
+def test_a_lone_pdf_with_other_words_than_the_n1_is_a_document_of_its_own() -> None:
+    """RH-34 links a copy; a bill beside a letter is no copy, and must not vanish under it."""
+    message = read(mixed(attached("IHE_XDM.ZIP", ARCHIVE), attached("scan.pdf", make_pdf("Facture du mois"))))
+    assert [document.attachments for document in message.documents] == [(1,), (2,)]
+
+
+def test_a_lone_pdf_with_the_words_of_the_n1_is_its_copy_whatever_its_name() -> None:
+    again = make_pdf().replace(b"%PDF-1.4", b"%PDF-1.5")
+    message = read(mixed(attached("IHE_XDM.ZIP", ARCHIVE), attached("document.pdf", again)))
+    assert [document.attachments for document in message.documents] == [(1, 2)]
+
+
+def test_a_lone_pdf_beside_an_n3_is_its_copy_when_it_names_the_person_and_only_then() -> None:
+    archive = attached("IHE_XDM.ZIP", make_archive(Sample(body=None)))
+    named = read(mixed(archive, attached("a.pdf", make_pdf("Compte rendu. MARTINEAU Lea nee le 12/05/2012"))))
+    assert [document.attachments for document in named.documents] == [(1, 2)]
+    other = read(mixed(archive, attached("a.pdf", make_pdf("Facture du mois"))))
+    assert [document.attachments for document in other.documents] == [(1,), (2,)]
+
+
+def test_a_script_in_the_pdf_copy_of_an_n3_is_said() -> None:
+    """It is what a human opens first (cda-xdm.md §7, item 20)."""
+    active = make_pdf().replace(b"/Type /Catalog", b"/Type /Catalog /OpenAction << /S /JavaScript /JS (x) >>")
+    archive = make_archive(Sample(body=None, pdf_copy=active))
+    (document,) = read(mixed(attached("IHE_XDM.ZIP", archive))).documents
+    assert "pdf-active" in {defect.code for defect in document.defects}
+
+
+def test_a_cut_archive_without_its_name_is_still_an_archive() -> None:
+    message = read(mixed(TEXT, attached("courrier.bin", ARCHIVE[: len(ARCHIVE) // 2])))
+    (archive,) = message.archives
+    assert [defect.code for defect in archive.defects] == ["bad-zip"]

@@ -167,15 +167,17 @@ def test_a_date_is_read_or_left_out(written: str, wanted: str | None) -> None:
     ("header", "wanted"),
     [
         ('Auto-Submitted: auto-replied; owner-email="a@x.fr"', "auto-replied"),
+        ("Auto-Submitted: auto-replied (zimbra; readreceipt=no)", "auto-replied"),
         ("Auto-Submitted: no", "no"),
         ("X-Autoreply: yes", "auto-replied"),
         ("Precedence: auto_reply", "auto-replied"),
-        ("Precedence: bulk", "auto-generated"),
-        ("X-Auto-Response-Suppress: All", "auto-generated"),
+        ("Precedence: bulk", None),
+        ("X-Auto-Response-Suppress: DR, OOF, AutoReply", None),
         ("X-Autre: oui", None),
     ],
 )
 def test_marks_of_automatic_mail_are_folded_into_one(header: str, wanted: str | None) -> None:
+    """That a sender wants no automatic answer (Exchange writes it on mails of people) does not make his mail one."""
     assert read(header.encode() + b"\r\n" + mailmaker.mail()).auto_submitted == wanted
 
 

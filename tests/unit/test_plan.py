@@ -19,6 +19,7 @@ from hub.message import (
     Delivery,
     FiledVersion,
     Filing,
+    Header,
     Hold,
     ParsedMessage,
     Receipt,
@@ -672,3 +673,47 @@ def test_every_defect_that_a_reader_raises_has_a_sentence() -> None:
         for code in raised.findall(file.read_text(encoding="utf-8"))
     }
     assert found - CODES == set()
+
+
+# --- what the human reads -----------------------------------------------------------------------------------------
+
+
+def test_the_general_sentence_is_told_only_when_there_is_no_other() -> None:
+    assert why(think(mail(document(patient=lou(sex="M"))))) == {"traits-differ"}
+    assert why(think(mail(document(defects=(Defect("hash-differs", "", True),))))) == {"hash-differs"}
+    book = rulebook(routes="rules:\n  - name: sinon\n    then: {hold: 'Attend une personne.'}\n")
+    assert why(think(mail(document()), book=book)) == {"rule:sinon"}
+
+
+def test_a_rule_of_the_site_always_tells_its_sentence() -> None:
+    book = rulebook(routes="rules:\n  - name: a-lire\n    when: {class: xdm}\n    then: {hold: 'À lire.'}\n"
+                           "  - name: sinon\n    then: {hold: 'Attend.'}\n")  # fmt: skip
+    assert why(think(mail(document(patient=lou(sex="M"))), book=book)) == {"traits-differ", "rule:a-lire"}
+
+
+def test_a_document_that_nobody_could_read_is_not_blamed_for_having_no_ins() -> None:
+    broken = document(patient=None, defects=(Defect("not-xml", "", True),))
+    thought = think(mail(broken, **ASKED))
+    assert why(thought) == {"not-xml"}
+    assert receipt_of(thought).code == 906
+
+
+@pytest.mark.parametrize("code", ["unread-attachment", "nested-archive"])
+def test_an_attachment_that_nobody_read_is_told_beside_a_plain_message(code: str) -> None:
+    assert why(think(mail(body="x", defects=(Defect(code),)))) == {code, "rule:message-simple"}
+
+
+def test_a_receipt_of_failure_bears_its_official_label() -> None:
+    receipt = receipt_of(think(mail(document(patient=lou(ins=None, oid=None)), **ASKED)))
+    assert (receipt.code, receipt.label) == (903, "INS non présent dans le document")
+    assert receipt_of(think(mail(document(), **ASKED))).label == ""
+    by_hand = routing.receipt_released(seen(mail(document(), **ASKED)), by="anne", code=902)
+    (step,) = by_hand.plan.steps
+    assert isinstance(step, Receipt)
+    assert step.label == "Identifiant de patient inconnu"
+
+
+@pytest.mark.parametrize(("asks", "steps"), [("All", 1), ("DR, RN, NRN", 1), ("OOF, AutoReply", 2)])
+def test_a_sender_who_wants_no_read_receipt_gets_none(asks: str, steps: int) -> None:
+    suppress = (Header("X-Auto-Response-Suppress", asks),)
+    assert len(think(mail(document(), headers=suppress, **ASKED)).plan.steps) == steps

@@ -253,3 +253,11 @@ def test_a_body_of_megabytes_is_read_in_no_time() -> None:
     for raw in (b" x\n" * 10**6, b"Error: " + b"=?utf-8?q?a?= " * 10**5, b"Error: " + b"902" * 10**6, b":\n" * 10**6):
         read_mdn(b"Disposition: a/b; processed/" + raw)
         read_dsn(b"Action: failed\n" + raw)
+
+
+@pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
+def test_good_news_of_a_dsn_tells_no_error(action: str) -> None:
+    """A rule on `report: error` must not fire on a mail that arrived."""
+    raw = f"Final-Recipient: rfc822; a@b.fr\r\nAction: {action}\r\nStatus: 2.0.0\r\nDiagnostic-Code: smtp; 250 ok\r\n"
+    said = read_dsn(raw.encode())
+    assert (said.action, said.status, said.error) == (action, "2.0.0", None)

@@ -300,3 +300,52 @@ _words = st.text(alphabet="ab*", max_size=6)
 def test_what_covers_a_pattern_matches_all_that_it_matches(wide: str, narrow: str, value: str) -> None:
     if covers(wide, narrow) and matches(narrow, value):
         assert matches(wide, value)
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("confidentiality: restrited", "restrited is no known confidentiality"),
+        ("report: faild", "faild is no known report"),
+        ("report: 907", "907 is no known report"),
+    ],
+)
+def test_a_slip_of_the_pen_in_a_closed_vocabulary_is_refused(when: str, message: str) -> None:
+    """`restrited` would let pass what it was written to hold."""
+    assert f"routes.yaml:3 rules.0.when.{when.partition(':')[0]} {message}" in refused(
+        f"\n  - name: un\n    when: {{{when}}}\n    then: {{hold: 'Attend.'}}"
+    )
+
+
+@pytest.mark.parametrize(
+    "when", ["confidentiality: [V, MASQUE_PS, 'INVISIBLE_*']", "report: [failed, '550', '5*', 902]"]
+)
+def test_the_words_of_the_vocabulary_are_taken(when: str) -> None:
+    book(f"\n  - name: un\n    when: {{{when}}}\n    then: {{hold: 'Attend.'}}")
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["class: [dsn, mdn, auto_reply, xdm, document, text]", "match: [certain, proposed, none]", "class: '*'"],
+)
+def test_a_condition_that_names_everything_is_none(when: str) -> None:
+    rules = (
+        f"\n  - name: avant\n    when: {{{when}}}\n    then: {{hold: 'Attend.'}}"
+        "\n  - name: apres\n    when: {mailbox: un}\n    then: {hold: 'Attend.'}"
+    )
+    assert "apres can never be reached" in refused(rules)
+
+
+@pytest.mark.parametrize(
+    ("when", "second"),
+    [
+        ("class: text, match: certain", "match"),
+        ("class: [dsn, mdn], kind: opp", "kind"),
+        ("class: auto_reply, type_code: '*'", "type_code"),
+        ("class: text, urgency: P0", "urgency"),
+        ("class: [xdm, document], report: failed", "report"),
+    ],
+)
+def test_conditions_that_no_mail_can_meet_together_are_refused(when: str, second: str) -> None:
+    rules = f"\n  - name: un\n    when: {{{when}}}\n    then: {{hold: 'Attend.'}}"
+    assert f"rules.0.when.{second} can never hold with class" in refused(rules)

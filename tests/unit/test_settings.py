@@ -125,6 +125,7 @@ operators:
     imap: {host: i, port: 143, tls: starttls}
     smtp: {host: s, port: 587, tls: starttls}
     ca_file: ca.pem
+    certificate: {file: un.p12}
 """
 MAILBOX = "mailboxes:\n  - {name: un, address: a@b.fr, operator: op}\n"
 SITE = "site: {product_reference: A1}\n"
@@ -138,9 +139,35 @@ SITE = "site: {product_reference: A1}\n"
         ("watching:\n  idle_renewal: 11m\n", "IDLE is renewed within 10 minutes"),
         ("watching:\n  piece: 1 mega\n", "hub.yaml:2 watching.piece Value error, a size is expected"),
         ("site:\n  product_reference: 'A 1'\n", "X-MSS-NIL takes letters and digits only"),
-        (SITE + MAILBOX, "no operator is called op"),
+        (SITE + MAILBOX, "hub.yaml:3 mailboxes.0.operator no operator is called op"),
         (OPERATOR + MAILBOX, "site.product_reference (X-MSS-NIL, ECO.2.4.3) is needed"),
-        (SITE + OPERATOR + MAILBOX + MAILBOX.partition("\n")[2], "two mailboxes have the same name"),
+        (
+            SITE + OPERATOR + MAILBOX + MAILBOX.partition("\n")[2],
+            "hub.yaml:11 mailboxes.1.name two mailboxes have the same name",
+        ),
+        (
+            SITE + OPERATOR + MAILBOX + MAILBOX.partition("\n")[2].replace("un", "deux"),
+            "hub.yaml:11 mailboxes.1 another mailbox reads the same folder of the same address",
+        ),
+        (
+            SITE + OPERATOR + MAILBOX.replace("op}", "op, sasl: plain}"),
+            "hub.yaml:10 mailboxes.0 sasl plain needs password_file",
+        ),
+        (
+            SITE + OPERATOR.replace("certificate: {file: un.p12}", "smtp_sasl: login") + MAILBOX,
+            "hub.yaml:10 mailboxes.0 sasl external needs a certificate",
+        ),
+        (
+            SITE + OPERATOR.replace("certificate: {file: un.p12}", "smtp_sasl: login") + MAILBOX,
+            "hub.yaml:10 mailboxes.0 smtp_sasl login needs password_file",
+        ),
+        (SITE + OPERATOR + MAILBOX.replace("a@b.fr", "a b.fr"), "hub.yaml:10 mailboxes.0.address"),
+        ("site:\n  timezone: Mars/Phobos\n", "hub.yaml:2 site.timezone Value error, no such time zone"),
+        ("watching:\n  poll: 0s\n", "hub.yaml:2 watching.poll Value error, a duration over 0 is expected"),
+        ("spooling:\n  lease: 0\n", "hub.yaml:2 spooling.lease"),
+        ("spooling:\n  sweep_every: 0s\n", "hub.yaml:2 spooling.sweep_every"),
+        ("watching:\n  piece: 0\n", "hub.yaml:2 watching.piece"),
+        ("deciding:\n  order_grace: -1\n", "hub.yaml:2 deciding.order_grace"),
         (SITE + OPERATOR + MAILBOX.replace("un", "Un Deux"), "mailboxes.0.name"),
         ("deciding:\n  kind_confidence: 2\n", "deciding.kind_confidence"),
     ],
@@ -165,3 +192,17 @@ def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
 def test_settings_never_change_once_made() -> None:
     with pytest.raises(ValidationError):
         Settings().__setattr__("log_level", "debug")
+
+
+@pytest.mark.parametrize(
+    "mark", ["\\\\Seen", "\\\\deleted", "\\\\Answered", "\\\\Draft", "Vu par le hub", "Accepté", "a(b", "", "a]b"]
+)
+def test_a_mark_that_is_no_keyword_is_refused(tmp_path: Path, mark: str) -> None:
+    text = SITE + OPERATOR + MAILBOX.replace("operator: op", f'operator: op, mark: "{mark}"')
+    assert "mailboxes.0.mark" in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("mark", ["$HubAccepted", "Traite", "\\\\Flagged"])
+def test_a_keyword_is_a_mark(tmp_path: Path, mark: str) -> None:
+    text = SITE + OPERATOR + MAILBOX.replace("operator: op", f'operator: op, mark: "{mark}"')
+    assert loaded(tmp_path, text).mailboxes[0].mark == mark.replace("\\\\", "\\")

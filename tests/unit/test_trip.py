@@ -36,11 +36,11 @@ class ParsingReader:
         self.failures: list[Exception] = []
         self.calls = 0
 
-    async def read(self, raw: bytes) -> ParsedMessage:
+    async def read(self, raw: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
-        return parse(raw, Limits(), Codes.empty())
+        return parse(raw, Limits(), Codes.empty(), words_for=words_for)
 
 
 class Town:
@@ -221,6 +221,23 @@ async def test_a_message_over_the_limit_is_held_unread(town: Town) -> None:
     assert await town.carry(message) == "HELD"
     assert town.held_codes() == {"too-large"}
     assert town.reader.calls == 0
+
+
+async def test_a_document_that_is_filed_and_answered_costs_one_plan_and_one_record(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await town.accept(letter())
+    calls: list[str] = []
+    for name in ("save_plan", "stage", "record"):
+        honest = getattr(town.spool, name)
+
+        def noted(*arguments: Any, name: str = name, honest: Any = honest) -> Any:
+            calls.append(name)
+            return honest(*arguments)
+
+        monkeypatch.setattr(town.spool, name, noted)
+    assert await town.carry(message) == "DONE"
+    assert calls == ["save_plan", "record"]
 
 
 async def test_a_stale_plan_is_thought_about_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

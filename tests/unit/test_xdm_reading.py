@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 
@@ -408,3 +410,18 @@ def test_no_name_stands_in_a_defect_of_an_archive() -> None:
     assert len(archive.defects) + len(archive.documents[0].defects) >= 3
     assert "MARTINEAU" not in repr(archive.defects)
     assert "MARTINEAU" not in repr(archive.documents[0].defects)
+
+
+def test_a_uri_from_the_root_of_the_archive_is_found_inside_its_subset() -> None:
+    assert only(read(make_archive(Sample(uri=f"{FOLDER}DOC0001.XML")))).unique_id == "2.25.1000.1"
+
+
+def test_the_metadata_are_never_the_document() -> None:
+    archive = read(make_archive(Sample(uri="METADATA.XML", meta_hash=None, meta_size=None)))
+    assert archive.documents == ()
+    assert found(archive) == {("missing-file", True)}
+
+
+def test_a_hash_written_in_base64_is_as_good_as_in_hexadecimal() -> None:
+    digest = base64.b64encode(hashlib.sha1(Sample().content(), usedforsecurity=False).digest()).decode()
+    assert only(read(make_archive(Sample(meta_hash=digest)))).hash_ok is True

@@ -1,5 +1,6 @@
 """The integration codes 900 to 906 (table applicationErrorCondition of the volet « Transmission au LPS de documents
-CDA provenant d'un courriel MSSanté », 1.1.3) and their labels.
+CDA provenant d'un courriel MSSanté », 1.1.3) and their labels. On the ground floor, like `hub.ins`: the mind decides
+with them, receipts carry them.
 
 The label of 902 is the one of the volet's MDN example, « Identifiant de patient inconnu »; its table drops the
 « de ». 906 stands in the volet's later text only as "other": its label is ours.
