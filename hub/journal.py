@@ -18,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Row, Table, bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
@@ -166,11 +166,22 @@ def verify(connection: Connection) -> Verdict:
     return Verdict(entries=number, head=previous)
 
 
-def entries(connection: Connection, *, message: str | None = None, last: int = 50) -> tuple[Entry, ...]:
-    """The last entries (of one message, when given), oldest first."""
+def entries(
+    connection: Connection,
+    *,
+    message: str | None = None,
+    action: str | None = None,
+    author: str | None = None,
+    since: date | None = None,
+    last: int = 50,
+) -> tuple[Entry, ...]:
+    """The last entries that answer to everything given, oldest first. `since` is a local day."""
     wanted = select(*(_JOURNAL.c[name] for name in _COLUMNS)).order_by(_JOURNAL.c.number.desc()).limit(last)
-    if message is not None:
-        wanted = wanted.where(_JOURNAL.c.message == message)
+    for column, value in (("message", message), ("action", action), ("author", author)):
+        if value is not None:
+            wanted = wanted.where(_JOURNAL.c[column] == value)
+    if since is not None:
+        wanted = wanted.where(_JOURNAL.c.at >= since.isoformat())  # local time in ISO 8601: text sorts as time
     return tuple(_entry(row) for row in reversed(connection.execute(wanted).all()))
 
 

@@ -179,6 +179,11 @@ class Intake(Protocol):
 
     async def marked(self, mailbox: str, uidvalidity: int, uids: Iterable[int]) -> None: ...
 
+    async def told(self, mailbox: str, request: str, answer: str) -> None:
+        """Journal what the operator's server answered when the mailbox was opened, or how it was lost: codes only
+        (ECO.4.1.1, ECO.4.1.2). Once for each change, not for each try."""
+        ...
+
     async def advance(self, mailbox: str, uidvalidity: int, last_uid: int) -> None:
         """Everything up to `last_uid` of this epoch was seen (also when nothing was new: progress mark)."""
         ...

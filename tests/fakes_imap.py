@@ -48,6 +48,7 @@ class FakeIntake:
     met: dict[tuple[str, int], dict[int, str]] = field(default_factory=dict)
     marks: set[tuple[str, int, int]] = field(default_factory=set)
     _fingerprints: dict[tuple[str, str | None, str], str] = field(default_factory=dict)
+    connections: list[tuple[str, str]] = field(default_factory=list)  # journaled: request, answer
     _calls: int = 0
 
     async def cursor(self, mailbox: str) -> tuple[int, int] | None:
@@ -89,6 +90,9 @@ class FakeIntake:
         for uid in sorted(uids):
             self.events.append(("marked", uid))
             self.marks.add((mailbox, uidvalidity, uid))
+
+    async def told(self, mailbox: str, request: str, answer: str) -> None:
+        self.connections.append((request, answer))
 
     async def advance(self, mailbox: str, uidvalidity: int, last_uid: int) -> None:
         self.cursors[mailbox] = (uidvalidity, last_uid)

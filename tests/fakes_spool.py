@@ -201,6 +201,10 @@ class MemorySpool:
                 kept.marks |= wanted & kept.seen.keys()
                 kept.deeds.append((None, "mark", "hub"))
 
+    async def told(self, mailbox: str, request: str, answer: str) -> None:
+        with self._store.transaction() as kept:
+            kept.deeds.append((None, "connection", "hub"))
+
     async def advance(self, mailbox: str, uidvalidity: int, last_uid: int) -> None:
         before = self._store.kept.cursors.get(mailbox)
         if before is not None and before[0] == uidvalidity:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hub import journal as journal_room
@@ -38,15 +42,26 @@ def verify(site: SiteOption = HERE) -> None:
 
 def show(
     site: SiteOption = HERE,
-    message: Annotated[str | None, typer.Option(help="Seulement les entrées de ce message.")] = None,
-    last: Annotated[int, typer.Option(help="Nombre d'entrées, les plus récentes.", min=1, max=10_000)] = 50,
+    message: Annotated[str | None, typer.Option(help="Seulement ce message.")] = None,
+    action: Annotated[str | None, typer.Option(help="Seulement cette action (connection, filing, receipt…).")] = None,
+    author: Annotated[str | None, typer.Option(help="Seulement les actes de cette personne (ou du hub).")] = None,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Depuis ce jour (AAAA-MM-JJ).")] = None,
+    last: Annotated[int, typer.Option(help="Nombre d'entrées, les plus récentes.", min=1, max=1_000_000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Un objet JSON par ligne, pour exporter.")] = False,
 ) -> None:
-    """Affiche les dernières entrées de la trace."""
+    """Affiche ou exporte des entrées de la trace, de la plus ancienne à la plus récente."""
     with opened(site) as house:
         full_id = house.spool.find_now(message) if message else None
-        entries = house.database.read_now(lambda c: journal_room.entries(c, message=full_id, last=last))
+        day = since.date() if since else None
+        entries = house.database.read_now(
+            lambda c: journal_room.entries(c, message=full_id, action=action, author=author, since=day, last=last)
+        )
+    if as_json:
+        for entry in entries:
+            print(json.dumps(asdict(entry), ensure_ascii=False))
+        return
     table = Table("n°", "quand", "qui", "action", "message", "demande", "réponse", box=None)
     for entry in entries:
-        short = (entry.message or "")[:8]
-        table.add_row(str(entry.number), entry.at, entry.author, entry.action, short, entry.request, entry.answer)
-    Console().print(table)
+        texts = (entry.author, entry.action, (entry.message or "")[:8], entry.request, entry.answer)
+        table.add_row(str(entry.number), entry.at, *(escape(text) for text in texts))
+    Console(highlight=False).print(table)

@@ -21,6 +21,12 @@ from hub.wiring import House
 NOT_SENT = ("FAILED", "DROPPED")  # states of a receipt that a human may still send
 
 
+SAID = {
+    "DONE": "C'est fait :",
+    "HELD": "La décision est enregistrée, mais une étape n'a pas pu être menée à bien : voyez hub show. Il fallait :",
+}
+
+
 class Decision(StrEnum):
     FILED = "filed"
     DISMISSED = "dismissed"
@@ -56,10 +62,7 @@ async def _release(prefix: str, decision: Decision, usager: str | None, by: str,
         await house.spool.release(message_id, thought, by, effect)
         await trip.carry(message_id, house.start())
         summary = await known(house, message_id)
-        if summary.state == "DONE":
-            print("C'est fait :")
-        else:
-            print("La décision est enregistrée ; le hub la mènera à bien (voir hub show) :")
+        print(SAID.get(summary.state, "La décision est enregistrée ; le hub la mènera à bien (voir hub show) :"))
         for step in thought.plan.steps:
             print(f"  - {story.in_words(step)}")
         if not thought.plan.steps:

@@ -75,5 +75,5 @@ def start_logging(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"
     )
-    for noisy in ("aioimaplib", "alembic", "dramatiq", "watchfiles"):  # their debug lines quote what they carry
+    for noisy in ("aioimaplib", "alembic", "dramatiq"):  # their debug lines quote what they carry
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -53,3 +53,24 @@ class PeerRefused(Permanent):
             "Vérifiez la configuration de la boîte avec votre opérateur MSSanté ; le hub réessaie de lui-même.",
         )
         self.code = code
+
+
+# OpenSSL's verify codes (X509_V_ERR_…) that an operator's certificate really meets, in words for the log.
+_CERTIFICATE = {
+    9: "not-yet-valid",
+    10: "expired",
+    18: "self-signed",
+    19: "unknown-authority",
+    20: "unknown-authority",
+    21: "unknown-authority",
+    23: "revoked",
+    24: "wrong-authority",
+    26: "wrong-usage",
+    62: "other-host",
+    64: "other-host",
+}
+
+
+def certificate_code(verify_code: int) -> str:
+    """`certificate-expired`, `certificate-other-host`…: why the operator's certificate was refused."""
+    return f"certificate-{_CERTIFICATE.get(verify_code, verify_code)}"

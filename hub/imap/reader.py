@@ -69,6 +69,7 @@ class Watcher:
         self._poll = watching.poll.total_seconds()
         self._doubts = Doubts(self._poll)
         self._fetcher = Fetcher(intake, watching, self._doubts, lambda uid: self._gone([uid]))
+        self._told = ""  # the last answer of the server that was journaled
         self._epoch: int | None = None
         self._cursor = 0  # everything up to it is in the spool or gone
         self._highest = 0  # the highest UID listed
@@ -96,7 +97,9 @@ class Watcher:
             try:
                 await self._watch_one_connection(stop)
             except Exception as error:  # whatever it was: temporary for the mailbox, and of no other mailbox's concern
-                await _pause(stop, self._failed(error))
+                delay = self._failed(error)
+                await self._tell_connection(self.progress.last_error)
+                await _pause(stop, delay)
 
     def _failed(self, error: Exception) -> float:
         """Note the failure; how many seconds to wait."""
@@ -120,12 +123,25 @@ class Watcher:
         )
         try:
             folder = await Folder.select(session, self._mailbox.folder)
+            await self._tell_connection("open")
             await self._load_cursor(folder.selected)
             await self._settle(folder, self._unmarked)
             await self._watch_folder(folder, stop)
             await session.logout()
         finally:
             session.close()
+
+    async def _tell_connection(self, answer: str) -> None:
+        """Journal a change of what the server answers, not each try (ECO.4.1.2)."""
+        if answer == self._told:
+            return
+        endpoint = self._operator.imap
+        try:
+            await self._intake.told(self._mailbox.name, f"imap {endpoint.host}:{endpoint.port}", answer)
+        except HubError as error:  # the journal is away with the spool: told at the next change
+            logger.warning("mailbox %s: not journaled: %s", self._mailbox.name, error.private)
+        else:
+            self._told = answer
 
     async def _load_cursor(self, selected: Selected) -> None:
         """What the spool knows of this epoch. In a new one nothing: every UID is offered again (RH-20)."""

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from aioimaplib.aioimaplib import AUTH, LOGOUT, NONAUTH, SELECTED, Command, IMAP4ClientProtocol
 
-from hub.imap.failures import CommandRefused, ConnectionLost, PeerRefused
+from hub.imap.failures import CommandRefused, ConnectionLost, PeerRefused, certificate_code
 from hub.imap.grammar import response_code
 from hub.imap.tls import TlsLayer
 from hub.imap.wire import Answer, Splitter, SurpriseOnWire
@@ -148,7 +148,7 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no
         reason = (error.reason or type(error).__name__).lower().replace("_", "-")
         if isinstance(error, ssl.SSLCertVerificationError):
             # The number of OpenSSL's verdict (10 expired, 18 self-signed, 62 host name…): its text may hold names.
-            self.fail(PeerRefused(f"certificate-{error.verify_code}"))
+            self.fail(PeerRefused(certificate_code(error.verify_code)))
         elif any(word in reason for word in _TLS_NEEDS_A_HUMAN):
             self.fail(PeerRefused(f"tls-{reason}"))  # in TLS 1.3 also after the handshake: our certificate refused
         else:

@@ -155,6 +155,12 @@ class IntakeSide(Side):
 
         await self._database.write(work)
 
+    async def told(self, mailbox: str, request: str, answer: str) -> None:
+        now = self._clock()
+        await self._database.write(
+            lambda connection: self._note(connection, now, "connection", None, f"{mailbox} {request}", answer)
+        )
+
     async def advance(self, mailbox: str, uidvalidity: int, last_uid: int) -> None:
         """Within one epoch the cursor never goes back."""
         row = {"mailbox": mailbox, "uidvalidity": uidvalidity, "last_uid": last_uid, "compared_at": self._clock()}

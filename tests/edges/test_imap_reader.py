@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -656,6 +657,24 @@ async def test_a_black_hole_means_a_new_connection_within_the_deadline(
         assert one.watcher.progress.last_error == "timeout"
         proxy.heal()
         await one.until(lambda: len(intake.marks) == 1)
+
+
+async def test_the_journal_tells_each_change_of_the_connection_once(dovecot: Dovecot, address: str) -> None:
+    # ECO.4.1.2: what the server answered, failures included.
+    intake = FakeIntake()
+    async with (
+        fault_proxy(dovecot.imaps_port) as proxy,
+        at_dovecot(dovecot, address, intake, port=proxy.port, idle_renewal=1, command_timeout=1) as one,
+    ):
+        await one.until(lambda: one.watcher.progress.state is WatcherState.WAITING)
+        proxy.swallow("up", "down")
+        await one.until(lambda: one.watcher.progress.failures > 1)
+        proxy.heal()
+        await one.until(lambda: len(intake.connections) > 2)
+    answers = [answer for _, answer in intake.connections]
+    assert (answers[0], answers[1], answers[-1]) == ("open", "timeout", "open")
+    assert all(first != second for first, second in pairwise(answers))
+    assert {request for request, _ in intake.connections} == {f"imap localhost:{proxy.port}"}
 
 
 async def test_cuts_at_any_place_lose_nothing_and_double_nothing(dovecot: Dovecot, address: str) -> None:

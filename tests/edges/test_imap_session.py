@@ -545,7 +545,7 @@ async def test_a_server_of_another_name_or_authority_is_refused(
     other = Authority(tmp_path_factory.mktemp("other"))
     elsewhere = authority.issue("elsewhere", "ailleurs.example")
     stranger = other.issue("stranger", "localhost")
-    for leaf, code in ((elsewhere, "certificate-62"), (stranger, "certificate-20")):
+    for leaf, code in ((elsewhere, "certificate-other-host"), (stranger, "certificate-unknown-authority")):
         async with scripted(Peer.silence, server_context(leaf)) as server:
             with pytest.raises(PeerRefused, match=code):
                 await opened(server.port, authority.client_context(), Credentials("none"))
