@@ -99,28 +99,21 @@ async def _go(envelope: Envelope, hub: Hub) -> None:
     parsed = await hub.reader.read(raw, rules.catalogue.worded)
     steps = await hub.spool.open_steps(envelope.id)
     if steps is None:  # not thought about yet
-        seen = await gather(envelope, parsed, hub)
+        seen = await gather(envelope, parsed, hub.records)
         if routing.waits_for_older(seen):
             if not await _older_are_settled(envelope.id, hub):
                 await hub.spool.postpone(envelope.id, "waits for an older message", hub.clock() + ORDER_RETRY, False)
                 return
-            seen = await gather(envelope, parsed, hub)  # with what they brought
+            seen = await gather(envelope, parsed, hub.records)  # with what they brought
         steps = await _planned(envelope, parsed, routing.think(seen, rules), hub)
     for step in steps:
         await perform(step, envelope, raw, parsed, hub)
 
 
-async def gather(envelope: Envelope, parsed: ParsedMessage, hub: Hub) -> routing.Seen:
+async def gather(envelope: Envelope, parsed: ParsedMessage, records: Records) -> routing.Seen:
     """What the mind needs: the message, who it could be about, what is already filed."""
-    usagers, versions = await hub.records.look_up(routing.identities(parsed), parsed.documents)
+    usagers, versions = await records.look_up(routing.identities(parsed), parsed.documents)
     return routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
-
-
-async def think(envelope: Envelope, raw: bytes, hub: Hub) -> tuple[ParsedMessage, Thought]:
-    """The whole thinking, no deed: for `hub explain`, and for a human who releases a message."""
-    rules = hub.rulebook()
-    parsed = await hub.reader.read(raw, rules.catalogue.worded)
-    return parsed, routing.think(await gather(envelope, parsed, hub), rules)
 
 
 async def _planned(envelope: Envelope, parsed: ParsedMessage, thought: Thought, hub: Hub) -> tuple[OpenStep, ...]:

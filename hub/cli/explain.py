@@ -18,12 +18,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hub import routing
+from hub import routing, trip
 from hub.cell import Cell
-from hub.cli import story
+from hub.cli import story, story_json
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
 from hub.errors import Damaged, HubError, Misconfigured, Temporary
-from hub.message import Door, Envelope, FiledVersion, Identity, ParsedMessage, Thought, Usager
+from hub.message import Door, Envelope, ParsedMessage, Thought
 from hub.settings import Settings, default_config_dir, with_absolute_paths
 from hub.wiring import House, make_cell, now
 from hub.wiring.rulebook import load_rulebook
@@ -41,11 +41,14 @@ class Ground:
     rulebook: routing.Rulebook
     house: House | None
 
-    async def candidates(self, identities: tuple[Identity, ...]) -> tuple[Usager, ...]:
-        return await self.house.records.candidates(identities) if self.house else ()
-
-    async def versions(self, parsed: ParsedMessage) -> tuple[FiledVersion, ...]:
-        return await self.house.records.versions(parsed.documents) if self.house else ()
+    async def seen(self, envelope: Envelope, parsed: ParsedMessage) -> routing.Seen:
+        """As the trip gathers it; without records, or when they do not answer, nobody and nothing filed."""
+        if self.house is not None:
+            try:
+                return await trip.gather(envelope, parsed, self.house.records)
+            except HubError as error:
+                print(f"avertissement : usagers et dossiers non consultés ({error.private})", file=sys.stderr)
+        return routing.Seen(envelope=envelope, parsed=parsed)
 
 
 def explain(
@@ -118,17 +121,12 @@ async def _explain(file: Path, ground: Ground, mailbox: str | None, test: bool, 
         sha256=hashlib.sha256(raw).hexdigest(),
         test=test,
     )
-    try:
-        usagers, versions = await ground.candidates(routing.identities(parsed)), await ground.versions(parsed)
-    except HubError as error:
-        print(f"avertissement : usagers et dossiers non consultés ({error.private})", file=sys.stderr)
-        usagers, versions = (), ()
-    seen = routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
+    seen = await ground.seen(envelope, parsed)
     _print(str(file), parsed, routing.think(seen, ground.rulebook), as_json, ground.rulebook)
 
 
 def _print(file: str, parsed: ParsedMessage, thought: Thought, as_json: bool, rulebook: routing.Rulebook) -> None:
     if as_json:
-        print(json.dumps(story.as_json(file, parsed, thought), ensure_ascii=False))
+        print(json.dumps(story_json.as_json(file, parsed, thought), ensure_ascii=False))
     else:
         story.tell(Console(), file, parsed, thought, rulebook.catalogue.label)

@@ -74,7 +74,7 @@ async def _decided(house: House, message_id: str, decision: Decision, usager: st
     hub = house.start()
     envelope = (await known(house, message_id)).envelope
     parsed = await hub.reader.read(await house.spool.raw(envelope))
-    seen = await trip.gather(envelope, parsed, hub)
+    seen = await trip.gather(envelope, parsed, hub.records)
     steps = await house.spool.steps(message_id)
     receipt_sent = any(isinstance(step.step, Receipt) and step.state not in NOT_SENT for step in steps)
     match decision:

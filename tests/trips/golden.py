@@ -13,7 +13,7 @@ from typing import Any
 
 from hub import routing
 from hub.cda import Codes
-from hub.cli.story import as_json
+from hub.cli.story_json import as_json
 from hub.message import Door, Envelope, Limits, ParsedMessage, Thought, Usager
 from hub.parse import parse
 from hub.sandbox.people import USAGERS
