@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from hub.cli import check, demo, explain, journal, keys, release, serve, show, start, status, usagers
+from hub.cli import check, demo, explain, journal, keys, ledger, release, serve, show, start, status, usagers
 from hub.errors import HubError, Misconfigured, Temporary
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for group in (start, check, serve, explain, show, release, usagers, journal, keys, status, demo):
+for group in (start, check, serve, explain, show, release, usagers, journal, keys, status, ledger, demo):
     group.register(app)
 
 

@@ -57,10 +57,10 @@ class Folder:
         self.selected = selected
 
     @classmethod
-    async def select(cls, session: Session, name: str) -> Folder:
-        """Raises CommandRefused (no such folder), ConnectionLost (also when there is no UIDVALIDITY: without it no
-        UID can be trusted to name the same message twice)."""
-        reply = await session.command("SELECT", folder_name(name), keeps=(b"OK", b"EXISTS"))
+    async def select(cls, session: Session, name: str, *, read_only: bool = False) -> Folder:
+        """With `read_only` by EXAMINE, which changes nothing. Raises CommandRefused (no such folder), ConnectionLost
+        (also when there is no UIDVALIDITY: without it no UID can be trusted to name the same message twice)."""
+        reply = await session.command("EXAMINE" if read_only else "SELECT", folder_name(name), keeps=(b"OK", b"EXISTS"))
         codes = dict(response_code(a[0][5:]) for a in reply.answers if a[0][2:5].upper() == b"OK ")
         codes.setdefault("PERMANENTFLAGS", r"(\Answered \Flagged \Deleted \Seen \Draft)")  # RFC 3501 §6.3.1: assume all
         if not codes.get("UIDVALIDITY", "").isdigit():
