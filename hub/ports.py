@@ -82,18 +82,11 @@ class Blobs(Protocol):
 class Records(Protocol):
     """Usagers, filed documents and the work list."""
 
-    async def candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
-        """Usagers that share an INS, or a birth name or birth date, with one of the identities."""
-        ...
-
-    async def versions(self, documents: Iterable[Document]) -> tuple[FiledVersion, ...]:
-        """What is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
-        ...
-
     async def look_up(
         self, identities: Iterable[Identity], documents: Iterable[Document]
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
-        """`candidates` and `versions` as of one moment, for the price of one look."""
+        """As of one moment: the usagers that share an INS, or a birth name or birth date, with one of the identities;
+        what is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
         ...
 
     async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:

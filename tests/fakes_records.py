@@ -36,7 +36,7 @@ class MemoryRecords:
     lines: list[WorkItem] = field(default_factory=list)
     sources: dict[str, bytes] = field(default_factory=dict)
 
-    async def candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
+    async def _candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
         found: dict[str, Usager] = {}
         for identity in identities:
             ranked = [(_rank(usager, identity), usager) for usager in self.known]
@@ -45,7 +45,7 @@ class MemoryRecords:
                 found.setdefault(usager.id, usager)
         return tuple(found.values())
 
-    async def versions(self, documents: Iterable[Document]) -> tuple[FiledVersion, ...]:
+    async def _versions(self, documents: Iterable[Document]) -> tuple[FiledVersion, ...]:
         asked = tuple(documents)
         unique_ids, set_ids = asked_ids(asked)
         digests = {document.sha256 for document in asked}
@@ -58,7 +58,7 @@ class MemoryRecords:
     async def look_up(
         self, identities: Iterable[Identity], documents: Iterable[Document]
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
-        return await self.candidates(identities), await self.versions(documents)
+        return await self._candidates(identities), await self._versions(documents)
 
     async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
         if document.unique_id != step.unique_id:

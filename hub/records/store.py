@@ -36,25 +36,11 @@ class SqlRecords:
 
     # --- for the trip (hub.ports.Records) ---
 
-    async def candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
-        """At most 50 for each different identity, the likeliest first: same INS, same name and birth date, same name,
-        same birth date."""
-        asked = tuple(identities)
-        if not asked:
-            return ()
-        return await self._database.read(lambda connection: usagers.candidates(connection, asked))
-
-    async def versions(self, wanted: Iterable[Document]) -> tuple[FiledVersion, ...]:
-        """What is filed under the unique ids, set ids, replaced ids or digests, newest first, at most 1,000."""
-        asked = tuple(wanted)
-        if not asked:
-            return ()
-        return await self._database.read(lambda connection: documents.versions(connection, asked))
-
     async def look_up(
         self, identities: Iterable[Identity], wanted: Iterable[Document]
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
-        """`candidates` and `versions`, in one transaction."""
+        """In one transaction. Usagers: at most 50 for each different identity, the likeliest first (same INS, same name
+        and birth date, same name, same birth date); versions: newest first, at most 1,000."""
         stated, asked = tuple(identities), tuple(wanted)
         if not stated and not asked:
             return (), ()

@@ -45,6 +45,7 @@ from tests.records_contract import (
     a_document,
     a_usager,
     a_version,
+    candidates_of,
 )
 
 database, database_url = engines.database, engines.database_url
@@ -185,7 +186,7 @@ async def test_an_import_adds_updates_and_leaves_alone(real: tuple[SqlRecords, D
     after = await records.usager("E-2")
     assert before is not None
     assert after == replace(before, identity=replace(before.identity, birth_name="Ruíz-Le Goff"))
-    assert [u.record_number for u in await records.candidates((Identity(birth_name="RUIZ-LE GOFF"),))] == ["E-2"]
+    assert [u.record_number for u in await candidates_of(records, (Identity(birth_name="RUIZ-LE GOFF"),))] == ["E-2"]
     entries = database.read_now(lambda c: journal.entries(c))
     assert [entry.answer for entry in entries] == ["added 3, changed 0, unchanged 0", "added 0, changed 1, unchanged 1"]
     assert "Ruiz" not in str(entries)
@@ -257,7 +258,7 @@ async def test_every_search_of_the_trip_goes_by_indexes_whatever_the_number_of_u
     assert not re.search(r"SCAN (usager|document)|Seq Scan on usager", "\n".join(plans)), plans
     began = time.process_time()
     for n in range(100):
-        await records.candidates((Identity(ins="2" * 15, birth_name=f"Nom {n:04d}", birth_date=_some_date(n)),))
+        await candidates_of(records, (Identity(ins="2" * 15, birth_name=f"Nom {n:04d}", birth_date=_some_date(n)),))
     print(f"candidates among 20,000: {(time.process_time() - began) * 10:.2f} ms of processor each")
 
 
