@@ -235,8 +235,8 @@ class Spool(Protocol):
         ...
 
     async def rethink(self, message_id: str) -> None:
-        """Drop the steps not yet done: the message is ACCEPTED again, due at once. A later `save_plan` numbers its
-        steps after those that stay (filing twice what is filed does nothing)."""
+        """Drop the steps not yet done: the message is ACCEPTED again, due at once; HELD when the attempts are used
+        up. A later `save_plan` numbers its steps after those that stay (filing twice what is filed does nothing)."""
         ...
 
     async def postpone(self, message_id: str, reason: str, until: datetime | None = None, counted: bool = True) -> None:

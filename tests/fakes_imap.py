@@ -48,6 +48,7 @@ class FakeIntake:
     met: dict[tuple[str, int], dict[int, str]] = field(default_factory=dict)
     marks: set[tuple[str, int, int]] = field(default_factory=set)
     _fingerprints: dict[tuple[str, str | None, str], str] = field(default_factory=dict)
+    tell_fails: bool = False
     connections: list[tuple[str, str]] = field(default_factory=list)  # journaled: request, answer
     _calls: int = 0
 
@@ -92,6 +93,8 @@ class FakeIntake:
             self.marks.add((mailbox, uidvalidity, uid))
 
     async def told(self, mailbox: str, request: str, answer: str) -> None:
+        if self.tell_fails:
+            raise RuntimeError("the journal is broken")
         self.connections.append((request, answer))
 
     async def advance(self, mailbox: str, uidvalidity: int, last_uid: int) -> None:

@@ -282,6 +282,10 @@ class MemorySpool:
         with self._store.transaction():
             message = self._held(message_id)
             self._drop_open(message)
+            message.attempts += 1
+            if self._patience.is_used_up(message.attempts, message.set_out_at, self._clock()):
+                self._put_before_human(message, hold_of(GAVE_UP))
+                return
             message.state, message.due_at = MessageState.ACCEPTED, self._clock()
             message.plan_first = max(message.steps, default=0) + 1
             self._deed(message_id, "rethink")

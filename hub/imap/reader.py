@@ -138,8 +138,8 @@ class Watcher:
         endpoint = self._operator.imap
         try:
             await self._intake.told(self._mailbox.name, f"imap {endpoint.host}:{endpoint.port}", answer)
-        except HubError as error:  # the journal is away with the spool: told at the next change
-            logger.warning("mailbox %s: not journaled: %s", self._mailbox.name, error.private)
+        except Exception as error:  # the journal is away: told at the next change; the mail must be read all the same
+            logger.warning("mailbox %s: not journaled: %s", self._mailbox.name, _code_of(error))
         else:
             self._told = answer
 

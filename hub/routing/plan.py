@@ -17,6 +17,8 @@ from hub.routing.rulebook import Policy, Rulebook, is_member
 from hub.routing.rules import Route, conditions_of, first_match
 from hub.routing.view import Seen, View, facts_of, sender_of, view_of
 
+REFUSED = 906  # a refusal is final and has no code of its own: the sender who asked must hear that nothing was filed
+
 
 @dataclass(frozen=True, slots=True)
 class _Deeds:
@@ -57,7 +59,7 @@ def thought_of(view: View, plan: Plan) -> Thought:
 
 def _deeds(seen: Seen, view: View, route: Route, policy: Policy) -> _Deeds:
     if route.then.refuse is not None:
-        return _refused(view, route, _code(view, seen, policy))
+        return _refused(view, route, _code(view, seen, policy, otherwise=REFUSED))
     doubts = _doubts(seen, view, route, policy)
     if doubts:
         return _held(view, route, doubts, _code(view, seen, policy))
@@ -80,10 +82,12 @@ def _doubts(seen: Seen, view: View, route: Route, policy: Policy) -> tuple[Reaso
     return tuple(reasons)
 
 
-def _code(view: View, seen: Seen, policy: Policy) -> int | None:
-    """What the sender is told when nothing is filed: the official code, if there is one. Nobody outside the trust space
-    is told anything."""
-    return view.match.code if is_member(sender_of(seen), policy.member_domains) else None
+def _code(view: View, seen: Seen, policy: Policy, otherwise: int | None = None) -> int | None:
+    """What the sender is told when nothing is filed: the official code, if there is one, else `otherwise`. Nobody
+    outside the trust space is told anything."""
+    if not is_member(sender_of(seen), policy.member_domains):
+        return None
+    return view.match.code or otherwise
 
 
 def _held(view: View, route: Route, doubts: tuple[Reason, ...], code: int | None) -> _Deeds:

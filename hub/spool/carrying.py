@@ -104,17 +104,27 @@ class CarrySide(LeaseSide):
         return outcome_of(settled)
 
     async def rethink(self, message_id: str) -> None:
+        """Counts as an attempt: a plan that is stale for ever comes before a human."""
         lease, now = self._lease(message_id), self._clock()
+        attempts = lease.attempts + 1
 
-        def work(connection: Connection) -> int:
-            first = self._next_number(connection, message_id)
-            self._fenced(connection, sql.FORGET_PLAN, message_id, lease, {"now": now, "first": first})
+        def work(connection: Connection) -> int | None:
             connection.execute(sql.DROP_OPEN_STEPS, {"wanted": message_id, "now": now})
-            self._note(connection, now, "rethink", message_id)
+            if self._patience.is_used_up(attempts, lease.set_out_at, now):
+                self._put_before_human(connection, message_id, hold_of(GAVE_UP), now, lease)
+                return None
+            first = self._next_number(connection, message_id)
+            changes = {"now": now, "first": first, "to_attempts": attempts}
+            self._fenced(connection, sql.FORGET_PLAN, message_id, lease, changes)
+            self._note(connection, now, "rethink", message_id, f"attempt {attempts}")
             return first
 
-        lease.plan_first = await self._database.write(work)
-        lease.state, lease.steps = MessageState.ACCEPTED, None
+        first = await self._database.write(work)
+        if first is None:
+            self._leases.pop(message_id, None)
+        else:
+            lease.plan_first, lease.attempts = first, attempts
+            lease.state, lease.steps = MessageState.ACCEPTED, None
 
     # --- giving up for now, and for good
 

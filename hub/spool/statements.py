@@ -145,7 +145,9 @@ SETTLE = (  # the same, and nothing is left to carry: the lease ends
     )
 )
 FORGET_PLAN = (
-    update(MESSAGE).where(_IS_OURS).values(state="ACCEPTED", due_at=bindparam("now"), plan_first=bindparam("first"))
+    update(MESSAGE)
+    .where(_IS_OURS)
+    .values(state="ACCEPTED", due_at=bindparam("now"), plan_first=bindparam("first"), attempts=bindparam("to_attempts"))
 )
 POSTPONE = (
     update(MESSAGE)

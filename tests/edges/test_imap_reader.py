@@ -677,6 +677,13 @@ async def test_the_journal_tells_each_change_of_the_connection_once(dovecot: Dov
     assert {request for request, _ in intake.connections} == {f"imap localhost:{proxy.port}"}
 
 
+async def test_a_journal_that_breaks_stops_no_watcher(dovecot: Dovecot, address: str) -> None:
+    intake = FakeIntake(tell_fails=True)
+    dovecot.deliver(address, mail(1))
+    async with at_dovecot(dovecot, address, intake) as one:
+        await one.until(lambda: len(intake.marks) == 1)
+
+
 async def test_cuts_at_any_place_lose_nothing_and_double_nothing(dovecot: Dovecot, address: str) -> None:
     intake = FakeIntake()
     mails = [mail(n, size=2_000) for n in range(1, 31)]

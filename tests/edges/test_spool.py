@@ -630,6 +630,17 @@ async def test_thinking_again_keeps_what_is_done(bench: Bench) -> None:
     assert await bench.state(message) == "DONE"
 
 
+async def test_a_plan_that_is_always_stale_comes_before_a_human(bench: Bench) -> None:
+    spool = bench.spool(attempts=3)
+    message = await planned(spool, FILING)
+    for _ in range(2):
+        await spool.rethink(message)
+        await spool.save_plan(message, thought(FILING))
+    await spool.rethink(message)
+    assert await bench.state(message) == "HELD"
+    assert await bench.work() == [(message, "message", "gave-up")]
+
+
 async def test_a_receipt_that_was_sent_is_not_sent_again_by_a_new_plan(bench: Bench) -> None:
     spool = bench.spool()
     message = await planned(spool, RECEIPT, FILING)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -280,6 +283,62 @@ async def test_a_replacement_waits_for_the_older_message_that_brings_what_it_rep
     town.pass_time(minutes=1)
     assert await town.carry(newer) == "DONE"
     assert [(row.version, row.live) for row in town.records.filed] == [("1", False), ("2", True)]
+
+
+RULES = """
+rules:
+  - name: essai
+    when: {match: certain}
+    then: {%s}
+  - name: sinon
+    then: {hold: "À lire."}
+"""
+
+
+def ruled(town: Town, deeds: str) -> Hub:
+    return replace(town.hub, rulebook=lambda: rulebook(routes=RULES % deeds))
+
+
+async def test_a_rule_sends_a_copy_and_a_notice_beside_the_filing(town: Town) -> None:
+    message = await town.accept(letter())
+    deeds = "file: true, copy: medecin@ch.mssante.example, notify: cadre@mecs.mssante.example"
+    await carry(message, ruled(town, deeds))
+    assert town.state(message) == "DONE"
+    assert len(town.records.filed) == 1
+    copied, noticed, answered = town.sender.sent
+    assert (copied.recipient, noticed.recipient) == ("medecin@ch.mssante.example", "cadre@mecs.mssante.example")
+    assert answered.recipient == HOSPITAL.address
+    assert letter() in copied.raw
+    notice = email.message_from_bytes(noticed.raw, policy=email.policy.default)
+    told = f"{notice['Subject']} {notice.get_content()}"
+    assert "vous concerne" in told
+    named = (LINA.identity.birth_name, LINA.identity.first_given, LINA.identity.ins)
+    assert not [word for word in named if word and word in told]
+    assert len({message_id_of(sent.raw) for sent in town.sender.sent}) == 3
+
+
+async def test_a_copy_that_fails_for_now_is_sent_once_and_files_once(town: Town) -> None:
+    message = await town.accept(letter())
+    hub = ruled(town, "file: true, copy: medecin@ch.mssante.example")
+    town.sender.outcomes.append(Temporary("no connection"))
+    await carry(message, hub)
+    town.pass_time(hours=3)
+    await carry(message, hub)
+    assert town.state(message) == "DONE"
+    assert sorted(sent.recipient for sent in town.sender.sent) == sorted(
+        ["medecin@ch.mssante.example", HOSPITAL.address]
+    )
+    assert len(town.records.filed) == 1
+
+
+async def test_a_rule_that_refuses_files_nothing_and_tells_the_sender(town: Town) -> None:
+    message = await town.accept(letter())
+    await carry(message, ruled(town, 'refuse: "Pas pour nous."'))
+    assert town.state(message) == "DONE"
+    assert not town.records.filed
+    (told,) = town.sender.sent
+    assert told.recipient == HOSPITAL.address
+    assert b"Error: 906^" in told.raw
 
 
 async def test_the_plan_files_before_it_answers(town: Town) -> None:
