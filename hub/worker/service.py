@@ -77,9 +77,15 @@ class Service:
         delay = 1.0
         while not stop.is_set():
             began = asyncio.get_running_loop().time()
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "hub", "worker", "--site", str(self._file), "--parent", str(os.getpid())
-            )
+            try:
+                child = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "hub", "worker", "--site", str(self._file), "--parent", str(os.getpid())
+                )
+            except OSError as error:  # no memory or no process to be had now: the watchers go on
+                log.error("worker %s cannot be started: %s; again in %.0f s", number, error.strerror, delay)
+                await _wait(stop, delay)
+                delay = min(RESTART_MOST, delay * 2)
+                continue
             ended = asyncio.create_task(child.wait())
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
