@@ -11,6 +11,7 @@
 
 Hands touch the world and do not think (`imap`, `smtp`, `spool`, `records`, `trust`, `cell`). The mind thinks and
 touches nothing (`parse`, `compose`, `routing`, `cda`, `receipts`, `smime`). The story is `trip.py`: read it first.
+Beside it `reckoning` counts what became of everything, and `alerts` says what whoever runs the hub must know.
 Floors and contracts stand in `pyproject.toml`; words in `docs/glossary.md`.
 """
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -28,19 +29,25 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from hub.errors import Misconfigured, Temporary
+from hub.errors import DiskFailed, Misconfigured, Temporary
+from hub.prepared import QuickConnection, quick
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 30  # longer than any transaction of ours; a writer waits instead of failing (complaints.md, row 20)
 POSTGRES_THREADS = 8
 TOGETHER_MOST = 64  # writes in one commit: beyond it the first one would wait too long for the last
+HELD_MOST = 1.0  # seconds without use after which a thread's connection goes back to the pool, which looks if it lives
+
+_OPENINGS = ("BEGIN IMMEDIATE", "BEGIN")  # of writes and reads on SQLite
 
 _REPLACED = {0: "\ufffd"}
 
 
 def storable(text: str, most: int | None = None) -> str:
     """The text as every engine keeps it: no NUL (PostgreSQL), no lone surrogate (both), at most `most` characters."""
+    if text.isascii() and "\0" not in text:  # nearly all of it, a dozen times a message
+        return text[:most]
     return text[:most].translate(_REPLACED).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -51,8 +58,15 @@ class _Waiting:
     work: Callable[[Connection], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    durable: bool
     value: Any = None
     error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Held:
+    connection: QuickConnection
+    used_at: float = 0.0
 
 
 class Database:
@@ -64,8 +78,8 @@ class Database:
         self._waiting: deque[_Waiting] = deque()
         if self.is_sqlite:
             _make_file(url)
-            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(url, "BEGIN", "query_only=ON")
+            self._writer = _sqlite_engine(url, _OPENINGS[0])
+            self._reader = _sqlite_engine(url, _OPENINGS[1], "query_only=ON")
             self._write_threads = ThreadPoolExecutor(1, "hub-db-write")
             self._read_threads = ThreadPoolExecutor(2, "hub-db-read")
         elif url.startswith("postgresql"):
@@ -73,31 +87,99 @@ class Database:
             self._write_threads = self._read_threads = ThreadPoolExecutor(POSTGRES_THREADS, "hub-db")
         else:
             raise Misconfigured("database_url must start with sqlite:/// or postgresql://")
+        self._connection_type = quick(self._writer.dialect)
+        openings: tuple[str | None, str | None] = _OPENINGS if self.is_sqlite else (None, None)
+        self._write_opening, self._read_opening = openings
+        self._held: dict[tuple[int, Engine], _Held] = {}  # by our threads; each touches its own only
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one write transaction, in a thread; commit when it returns, roll back when it raises."""
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run `work` in one write transaction, in a thread; commit when it returns, roll back when it raises.
+
+        Not `durable`: the commit does not wait for the disk. A killed process loses nothing, a power cut may take it
+        back, never without what came after it: for what the next start finds out by itself (a lease, a mark)."""
         loop = asyncio.get_running_loop()
         if not self.is_sqlite:
-            return await loop.run_in_executor(self._write_threads, self.write_now, work)
-        waiting = _Waiting(work, loop.create_future(), loop)
+            return await loop.run_in_executor(self._write_threads, self._write_held, work, durable)
+        waiting = _Waiting(work, loop.create_future(), loop, durable)
         self._waiting.append(waiting)
         self._write_threads.submit(self._write_waiting)
         written: T = await waiting.future
         return written
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one read transaction, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self.read_now, work)
+    async def read(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """Run `work` in one read transaction, in a thread.
+
+        `brief`: it looks at a few rows by indexes. SQLite, whose readers wait for nobody, then answers at once in the
+        calling thread, in less time than it takes to ask another thread."""
+        if brief and self.is_sqlite:
+            return self._read_held(work)
+        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read_held, work)
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """`write`, in the calling thread."""
-        with _named_failures(), self._writer.begin() as connection:
+        with (
+            _named_failures(),
+            self._connection_type(self._writer) as connection,
+            connection.transaction(self._write_opening),
+        ):
             return work(connection)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """`read`, in the calling thread."""
-        with _named_failures(), self._reader.connect() as connection:
+        with (
+            _named_failures(),
+            self._connection_type(self._reader) as connection,
+            connection.transaction(self._read_opening),
+        ):
             return work(connection)
+
+    def _write_held(self, work: Callable[[Connection], T], durable: bool) -> T:
+        with self._writing(durable) as connection:
+            return work(connection)
+
+    @contextmanager
+    def _writing(self, durable: bool) -> Iterator[QuickConnection]:
+        """A write transaction of a thread of ours, whose commit waits for the disk or not."""
+        with _named_failures(), self._holding(self._writer) as connection:
+            if durable or not self.is_sqlite:
+                with connection.transaction(self._write_opening):
+                    if not durable:
+                        connection.run("SET LOCAL synchronous_commit = off")
+                    yield connection
+                return
+            connection.run("PRAGMA synchronous=NORMAL")
+            try:
+                with connection.transaction(self._write_opening):
+                    yield connection
+            finally:
+                connection.run("PRAGMA synchronous=FULL")
+
+    def _read_held(self, work: Callable[[Connection], T]) -> T:
+        with (
+            _named_failures(),
+            self._holding(self._reader) as connection,
+            connection.transaction(self._read_opening),
+        ):
+            return work(connection)
+
+    @contextmanager
+    def _holding(self, engine: Engine) -> Iterator[QuickConnection]:
+        """The connection that this thread of ours keeps from one transaction to the next; a new one after a failure,
+        and after a pause in which the server may have gone."""
+        key = threading.get_ident(), engine
+        held = self._held.pop(key, None)
+        if held is not None and time.monotonic() - held.used_at > HELD_MOST:
+            held.connection.close()
+            held = None
+        if held is None:
+            held = _Held(self._connection_type(engine))
+        try:
+            yield held.connection
+        except BaseException:
+            held.connection.close()
+            raise
+        held.used_at = time.monotonic()
+        self._held[key] = held
 
     @property
     def engine(self) -> Engine:
@@ -108,6 +190,8 @@ class Database:
         """Wait for what runs, then close every connection. Safe to call twice."""
         self._write_threads.shutdown(wait=True)
         self._read_threads.shutdown(wait=True)
+        while self._held:
+            self._held.popitem()[1].connection.close()
         self._writer.dispose()
         self._reader.dispose()
 
@@ -122,7 +206,7 @@ class Database:
             return
         try:
             if len(batch) == 1:
-                batch[0].value = self.write_now(batch[0].work)
+                self._write_alone(batch[0])
             else:
                 self._write_together(batch)
         except Exception as error:
@@ -131,21 +215,26 @@ class Database:
                 waiting.error = error
         _tell(batch)
 
+    def _write_alone(self, waiting: _Waiting) -> None:
+        with self._writing(waiting.durable) as connection:
+            waiting.value = waiting.work(connection)
+
     def _write_together(self, batch: list[_Waiting]) -> None:
         """One transaction for all, a savepoint for each: one that raises undoes only itself. What fails as a whole
         (the commit, a full disk) raises, and nothing of the batch is written."""
-        with _named_failures(), self._writer.begin() as connection:
+        with self._writing(any(waiting.durable for waiting in batch)) as connection:
             for waiting in batch:
-                connection.exec_driver_sql("SAVEPOINT one")
+                connection.run("SAVEPOINT one")
                 try:
                     with _named_failures():
                         waiting.value = waiting.work(connection)
                 except Exception as error:
-                    # Raised to its own caller by `_tell`. When SQLite already rolled everything back (disk full),
-                    # this ROLLBACK TO fails and the whole batch with it.
+                    # Raised to its own caller by `_tell`; but a full or failing disk undid everything.
+                    if isinstance(error, DiskFailed):
+                        raise
                     waiting.error = error
-                    connection.exec_driver_sql("ROLLBACK TO one")
-                connection.exec_driver_sql("RELEASE one")
+                    connection.run("ROLLBACK TO one")
+                connection.run("RELEASE one")
 
 
 def _tell(batch: list[_Waiting]) -> None:
@@ -173,8 +262,12 @@ def _named_failures() -> Iterator[None]:
     except IntegrityError:
         raise
     except DBAPIError as error:
-        # The driver's text may quote values: only its class is kept.
-        raise Temporary(f"database: {type(error.orig).__name__}") from None
+        # The driver's text may quote values: only its class is kept, and SQLite's code (such as SQLITE_FULL).
+        code = getattr(error.orig, "sqlite_errorname", "")
+        private = f"database: {type(error.orig).__name__} {code}".strip()
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            raise DiskFailed(private, "enospc" if code == "SQLITE_FULL" else "eio") from None
+        raise Temporary(private) from None
     except PoolTimeoutError:
         raise Temporary("database: no free connection") from None
 
@@ -210,7 +303,10 @@ def _sqlite_engine(url: str, begin: str, *more: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if not isinstance(connection, QuickConnection):
+            connection.exec_driver_sql(begin)
+        elif not connection.is_opened:
+            connection.run(begin)
 
     return engine
 
@@ -228,8 +324,23 @@ def _run_pragma(connection: Any, pragma: str) -> None:
             time.sleep(0.02)
 
 
+# A server that fell silent (its machine died, a firewall forgot us) is given up within half a minute: TCP alone would
+# wait a quarter of an hour, and every thread of ours with it. A site may say otherwise in its url.
+_SILENCE = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
+
+
 def _postgres_engine(url: str) -> Engine:
-    driver_url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    driver_url = make_url(url.replace("postgresql://", "postgresql+psycopg://", 1))
     return create_engine(
-        driver_url, pool_size=POSTGRES_THREADS, max_overflow=2, pool_pre_ping=True, hide_parameters=True
+        driver_url.update_query_dict({name: str(_SILENCE[name]) for name in _SILENCE.keys() - driver_url.query.keys()}),
+        pool_size=POSTGRES_THREADS,
+        max_overflow=POSTGRES_THREADS,  # the others are kept by our threads
+        pool_pre_ping=True,
+        hide_parameters=True,
     )

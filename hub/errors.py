@@ -30,6 +30,14 @@ class Temporary(HubError):
         self.retry_in = retry_in
 
 
+class DiskFailed(Temporary):
+    """A disk is full or broken: nothing was written. `code` says how (`disk-enospc`, `disk-eio`)."""
+
+    def __init__(self, private: str, reason: str) -> None:
+        super().__init__(private)
+        self.code = f"disk-{reason.lower()}"
+
+
 class Permanent(HubError):
     """It will never work as it is: refused by the peer, forbidden by a rule."""
 

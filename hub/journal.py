@@ -185,6 +185,23 @@ def entries(
     return tuple(_entry(row) for row in reversed(connection.execute(wanted).all()))
 
 
+def newest(connection: Connection, actions: Iterable[str], among: int = 1_000) -> datetime | None:
+    """When one of these actions was last told; None when it is not among the last entries."""
+    wanted = (
+        select(_JOURNAL.c.at)
+        .where(_JOURNAL.c.number > length(connection) - among, _JOURNAL.c.action.in_(tuple(actions)))
+        .order_by(_JOURNAL.c.number.desc())
+        .limit(1)
+    )
+    found = connection.execute(wanted).scalar()
+    return None if found is None else datetime.fromisoformat(found)
+
+
+def length(connection: Connection) -> int:
+    """How many entries were ever written."""
+    return connection.execute(_READ_HEAD).scalar() or 0
+
+
 def _broken_link(row: Row[tuple[object, ...]], expected: int, previous: str) -> str:
     """Why this row cannot follow, "" when it does."""
     if row.number != expected:

@@ -24,6 +24,7 @@ from hub.message import (
     Thought,
     Usager,
 )
+from hub.raw import Raw
 
 
 class Clock(Protocol):
@@ -45,9 +46,14 @@ class Sealer(Protocol):
 class Reader(Protocol):
     """Reads foreign bytes out of harm's way. Raises Damaged when the child died or hit a limit."""
 
-    async def read(self, raw: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
+    async def read(
+        self, raw: Raw, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+    ) -> ParsedMessage:
         """`words_for`: the type codes under which a document is still read for its words (`Document.text`), beside
-        the documents that declare none; without it all are. The words of a PDF cost a third of the reading."""
+        the documents that declare none; without it all are. The words of a PDF cost a third of the reading.
+
+        `Document.body` is left out of what is read, and so is the `raw` of a large document: it goes into a draft of
+        `drafts`, or nowhere."""
         ...
 
 
@@ -65,17 +71,59 @@ class StoredBlob:
     sealed: bytes | None = None
 
 
+class BlobSink(Protocol):
+    """A blob in the making: sealed piece by piece, so that no clear byte ever touches the disk."""
+
+    size: int
+
+    async def write(self, piece: bytes) -> None: ...
+
+    async def discard(self) -> None:
+        """Forget it (idempotent; also after `accept` or `finish`, where it does nothing)."""
+        ...
+
+
+class Draft(BlobSink, Protocol):
+    async def finish(self) -> StoredBlob:
+        """Make it durable. Repeating gives the same blob. Raises Temporary (disk full)."""
+        ...
+
+
+class Drafts(Protocol):
+    """Where the large documents of one message wait, sealed, while it is carried: whole in nobody's memory. Those that
+    are filed become blobs, the others are forgotten."""
+
+    def begin(self, sha256: str) -> Draft:
+        """A draft for the document with this digest; a former one of the same digest is kept to be discarded."""
+        ...
+
+    def of(self, sha256: str) -> Draft | None: ...
+
+    async def discard(self) -> None:
+        """Forget all that did not become blobs."""
+        ...
+
+
 class Blobs(Protocol):
     """Content-addressed bytes, sealed at rest, written before the row that names them."""
 
     async def put(self, raw: bytes) -> StoredBlob: ...
 
+    def sink(self) -> Draft:
+        """A blob in the making."""
+        ...
+
     def name(self, connection: Connection, blob: StoredBlob) -> None:
         """Insert its row in the caller's transaction; nothing when the row is already there."""
         ...
 
+    async def open(self, sha256: str) -> Raw:
+        """The clear bytes; their digest is checked before the last piece is given. Raises Damaged (altered or
+        missing), and so do the pieces."""
+        ...
+
     async def get(self, sha256: str) -> bytes:
-        """The clear bytes, their digest checked. Raises Damaged (altered or missing)."""
+        """The same, whole."""
         ...
 
 
@@ -89,10 +137,14 @@ class Records(Protocol):
         what is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
         ...
 
-    async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
-        """Makes the document's blob durable, then gives the effect that files it: `Done("filed")`,
-        `Done("already filed")` (same unique id and digest), or raises StalePlan when the live version is no longer
-        `step.supersedes`."""
+    def drafts(self) -> Drafts:
+        """For the large documents of one message that is being carried."""
+        ...
+
+    async def filing(self, message_id: str, step: Filing, document: Document, drafts: Drafts | None = None) -> Effect:
+        """Makes the document's blob durable (its draft, when it has one), then gives the effect that files it:
+        `Done("filed")`, `Done("already filed")` (same unique id and digest), or raises StalePlan when the live version
+        is no longer `step.supersedes`."""
         ...
 
     def holding(self, message_id: str, step: Hold) -> Effect:
@@ -104,13 +156,20 @@ class Records(Protocol):
         ...
 
 
+class Outgoing(Raw, Protocol):
+    """A mail as it will go out, CRLF line ends. `is_ascii`: no 8-bit byte stands in it."""
+
+    @property
+    def is_ascii(self) -> bool: ...
+
+
 class Sender(Protocol):
     """The door out: one mail to one recipient through the operator of a mailbox.
 
     Raises Temporary (4xx, no connection), Permanent (5xx), UncertainDelivery (cut after the final dot).
-    Returns the server's last line. `raw` is sent as it is, byte for byte (CRLF line ends)."""
+    Returns the server's last line. The mail is sent as it is, byte for byte, piece by piece."""
 
-    async def send(self, mailbox: str, sender: str, recipient: str, raw: bytes) -> str: ...
+    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,18 +193,6 @@ class Accepted:
 
     id: str
     new: bool
-
-
-class BlobSink(Protocol):
-    """A blob in the making: sealed piece by piece, so that no clear byte ever touches the disk."""
-
-    size: int
-
-    async def write(self, piece: bytes) -> None: ...
-
-    async def discard(self) -> None:
-        """Forget it (idempotent; also after `accept`, where it does nothing)."""
-        ...
 
 
 class Intake(Protocol):
@@ -210,8 +257,8 @@ class Spool(Protocol):
         """Take the lease; None when there is nothing to do now (done, held, not due, leased by another)."""
         ...
 
-    async def raw(self, envelope: Envelope) -> bytes:
-        """The bytes as they came. Raises Damaged when the blob was altered or is missing."""
+    async def raw(self, envelope: Envelope) -> Raw:
+        """The bytes as they came. Raises Damaged when the blob was altered or is missing; so do its pieces."""
         ...
 
     async def open_steps(self, message_id: str) -> tuple[OpenStep, ...] | None:

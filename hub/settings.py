@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -72,6 +73,7 @@ Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
 
 
 _IMAP_ATOM = re.compile(r"""[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]{1,60}""")
+BROKERS = ("sql", "amqp", "amqps", "redis", "rediss")  # schemes of broker_url; hub.worker.broker builds each
 _Fault = tuple[tuple[str | int, ...], str]  # path of a value, what is wrong with it
 
 
@@ -145,6 +147,7 @@ class Mailbox(Section):
     username: str | None = None
     password_file: Path | None = None
     certificate: Secret | None = None
+    silence_most: Period | None = None
 
     @field_validator("mark")
     @classmethod
@@ -165,6 +168,7 @@ class Watching(Section):
     backoff_most: Period = timedelta(minutes=5)
     piece: Size = Field(default=1024**2, gt=0)
     message_most: Size = 200 * 1024**2
+    silence_most: Period = timedelta(minutes=20)
 
     @field_validator("idle_renewal")
     @classmethod
@@ -183,8 +187,8 @@ class Reading(Section):
     entries: int = Field(default=500, ge=1)
     unpacked: Size = 200 * 1024**2
     ratio: int = Field(default=200, ge=1)
-    memory: Size = 1024**3
-    seconds: Period = timedelta(seconds=20)
+    memory: Size = 300 * 1024**2
+    seconds: Period = timedelta(seconds=5)
     processes: int = Field(default=1, ge=1)
     recycle_after: int = Field(default=2_000, ge=1)
 
@@ -197,7 +201,18 @@ class Spooling(Section):
     retry_most: Period = timedelta(hours=2)
     give_up_after: Period = timedelta(days=3)
     sweep_every: Period = timedelta(seconds=30)
-    inline_most: Size = 64 * 1024
+    inline_most: Size = 96 * 1024
+
+
+class Hosts(Section):
+    look_every: Period = timedelta(seconds=5)
+    lease: Period = timedelta(seconds=30)
+
+    @model_validator(mode="after")
+    def _has_time_to_look(self) -> Self:
+        if self.lease < 3 * self.look_every:
+            raise configuration.Misplaced([(("lease",), "hosts.lease must be at least three times hosts.look_every")])
+        return self
 
 
 class Working(Section):
@@ -221,9 +236,25 @@ class Deciding(Section):
     unknown_previous: Literal["file", "hold"] = "file"
 
 
+class Alerting(Section):
+    every: Period = timedelta(minutes=1)
+    ledger_every: Period = timedelta(hours=1)
+    carried_within: Period = timedelta(minutes=10)
+    finished_within: Period = timedelta(hours=1)
+    certificate_notice: Duration = timedelta(days=30)
+    remind_every: Period = timedelta(days=1)
+
+
+class Web(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8780, ge=1, le=65535)
+
+
 class Settings(Section):
     database_url: str = "sqlite:///hub.db"
     broker_url: str = "sql://"
+    broker_password_file: Path | None = None
+    broker_ca_file: Path | None = None
     data_dir: Path = Path(".")
     key_file: Path = Path("keys/data.keys")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -236,13 +267,41 @@ class Settings(Section):
     watching: Watching = Watching()
     reading: Reading = Reading()
     spooling: Spooling = Spooling()
+    hosts: Hosts = Hosts()
     working: Working = Working()
     sending: Sending = Sending()
     deciding: Deciding = Deciding()
+    alerting: Alerting = Alerting()
+    web: Web = Web()
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_a_broker(cls, value: str) -> str:
+        """Never quotes the value: it may hold the password that it must not hold."""
+        try:
+            url = urlsplit(value)
+            _port, place = url.port, url.path.removeprefix("/")  # what is no port raises
+        except ValueError:
+            raise ValueError("a URL is expected, such as amqps://user@host:5671/vhost") from None
+        if url.scheme not in BROKERS:
+            known = ", ".join(f"{scheme}://" for scheme in BROKERS)
+            raise ValueError(f"{url.scheme or 'no scheme'} is not a broker of this version (known: {known})")
+        if url.password is not None:
+            raise ValueError("no password here: name a file that holds it in broker_password_file")
+        if url.query or url.fragment:
+            raise ValueError("nothing may follow ? or #")
+        if url.scheme == "sql":
+            if url.netloc or url.path:
+                raise ValueError("sql:// stands alone: it is the database of database_url")
+        elif not url.hostname:
+            raise ValueError(f"a host is expected, such as {url.scheme}://broker.example")
+        elif url.scheme.startswith("redis") and place and not place.isdecimal():
+            raise ValueError("the number of a Redis database is expected after the host, such as /0")
+        return value
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        faults = [*self._repeated_names(), *self._faults_of_mailboxes()]
+        faults = [*self._repeated_names(), *self._faults_of_mailboxes(), *self._faults_of_silences()]
         if self.mailboxes and not self.site.product_reference:
             faults.append(
                 (
@@ -282,6 +341,18 @@ class Settings(Section):
                     yield ("mailboxes", number), f"{what} {sasl} needs password_file"
                 if sasl == "external" and not (mailbox.certificate or operator.certificate):
                     yield ("mailboxes", number), f"{what} external needs a certificate, of the mailbox or its operator"
+
+    def _faults_of_silences(self) -> Iterator[_Fault]:
+        """A mailbox is compared at each poll: a shorter silence would be an alert of every quiet mailbox."""
+        limits: list[tuple[tuple[str | int, ...], timedelta | None]] = [(("watching",), self.watching.silence_most)]
+        limits += [(("mailboxes", number), box.silence_most) for number, box in enumerate(self.mailboxes)]
+        for place, limit in limits:
+            if limit is not None and limit <= self.watching.poll:
+                yield (*place, "silence_most"), "silence_most must be longer than watching.poll"
+
+    def silence_most(self, mailbox: Mailbox) -> timedelta:
+        """How long a mailbox may go without a sign of progress."""
+        return self.watching.silence_most if mailbox.silence_most is None else mailbox.silence_most
 
     def operator_of(self, mailbox: Mailbox) -> Operator:
         return next(operator for operator in self.operators if operator.name == mailbox.operator)

@@ -57,6 +57,7 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("mailbox", "uidvalidity", "uid", name="uq_message_uid"),
         UniqueConstraint("fingerprint", name="uq_message_fingerprint"),
         Index("ix_message_due", "state", "due_at"),
+        Index("ix_message_accepted", "accepted_at"),
     )
     id: str = Field(primary_key=True, max_length=32)
     state: str = Field(max_length=10)
@@ -206,7 +207,7 @@ class WorkRow(SQLModel, table=True):
     """The work list: what a human must decide. `reasons` is sealed JSON of `hub.message.Hold`."""
 
     __tablename__ = "work"
-    __table_args__ = (Index("ix_work_open", "closed_at"),)
+    __table_args__ = (Index("ix_work_open", "closed_at"), Index("ix_work_opened", "opened_at"))
     id: str = Field(primary_key=True, max_length=32)
     message: str = Field(foreign_key="message.id", index=True, max_length=32)
     about: str = Field(max_length=16)
@@ -253,3 +254,75 @@ class QueueRow(SQLModel, table=True):
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     owner: str | None = Field(default=None, max_length=64)
     lease_until: float | None = None
+
+
+class SiteRow(SQLModel, table=True):
+    """Which site this database belongs to (one row): `marker` stands in data_dir too, `proof` is sealed, so that a host
+    with another folder or other keys is found at its start (see `hub.spool.marker`)."""
+
+    __tablename__ = "site"
+    id: int = Field(default=1, primary_key=True)
+    marker: str = Field(max_length=32)
+    proof: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class HostRow(SQLModel, table=True):
+    """A running process that watches mailboxes (see `hub.spool.duties`). `beats` grows while it lives and others look:
+    a number that changes, not a time, so that no clock of any machine matters."""
+
+    __tablename__ = "host"
+    id: str = Field(primary_key=True, max_length=64)
+    name: str = Field(max_length=64)  # for people
+    beats: int = Field(default=0, sa_type=BigInteger)
+    started_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class DutyRow(SQLModel, table=True):
+    """What one host alone does for the site: `mailbox NAME`, or `sweep`. Its row goes with its host's."""
+
+    __tablename__ = "duty"
+    name: str = Field(primary_key=True, max_length=80)
+    host: str = Field(foreign_key="host.id", ondelete="CASCADE", index=True, max_length=64)
+    taken_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class ProgressRow(SQLModel, table=True):
+    """What the watcher of a mailbox last told of itself, by whichever host watches it (`hub.imap.progress`): what the
+    cursor does not say. Written when it changes. `skipped`: `UID reason`, one a line."""
+
+    __tablename__ = "progress"
+    mailbox: str = Field(primary_key=True, max_length=64)
+    began_at: datetime = Field(sa_column=_instant(nullable=False))  # the present watcher
+    told_at: datetime = Field(sa_column=_instant(nullable=False))
+    uidvalidity: int | None = Field(default=None, sa_type=BigInteger)
+    failures: int = 0  # connections lost since the last whole comparison
+    last_error: str = ""  # a code
+    failing_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    skipped: str = Field(default="", sa_column=Column(Text, nullable=False))
+    mark_error: str = ""  # a code
+
+
+class ReckoningRow(SQLModel, table=True):
+    """The last whole account of a mailbox (`hub.reckoning`): what the server announced against what the hub made of
+    it. `unknown`: UIDs below the cursor that the hub never accepted, as ranges; `differences` counts them, and what the
+    server announced without listing it."""
+
+    __tablename__ = "reckoning"
+    mailbox: str = Field(primary_key=True, max_length=64)
+    at: datetime = Field(sa_column=_instant(nullable=False))
+    uidvalidity: int = Field(sa_type=BigInteger)
+    uidnext: int | None = Field(default=None, sa_type=BigInteger)
+    announced: int
+    filed: int
+    delivered: int
+    refused: int
+    noted: int
+    waiting: int
+    held: int
+    in_error: int
+    fresh: int  # above the cursor, not yet accepted
+    skipped: int  # left in the mailbox for a reason that the watcher told
+    gone: int  # accepted before, no longer there
+    differences: int
+    unknown: str = Field(default="", sa_column=Column(Text, nullable=False))
+    differs_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))

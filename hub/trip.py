@@ -33,7 +33,8 @@ from hub.message import (
     Thought,
     Uncertain,
 )
-from hub.ports import Clock, Effect, OpenStep, Reader, Ready, Records, Sender, Spool
+from hub.ports import Clock, Drafts, Effect, OpenStep, Reader, Ready, Records, Sender, Spool
+from hub.raw import Raw
 
 log = logging.getLogger("hub.trip")
 
@@ -60,6 +61,17 @@ class Hub:
     order_grace: timedelta
     message_most: int  # bytes; a larger message goes before a human unread
     receipt_return_path: Callable[[str], str]  # the MAIL FROM of a receipt, from our address
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """One message under way: what the wire said of it, its bytes, what the reader understood, and where its large
+    documents wait."""
+
+    envelope: Envelope
+    raw: Raw
+    parsed: ParsedMessage
+    drafts: Drafts
 
 
 async def carry(message_id: str, hub: Hub) -> None:
@@ -96,7 +108,16 @@ async def _go(envelope: Envelope, hub: Hub) -> None:
         await hub.spool.hold(envelope.id, Hold(reasons=(reason,), reason=reason.code))
         return
     raw, rules = await hub.spool.raw(envelope), hub.rulebook()
-    parsed = await hub.reader.read(raw, rules.catalogue.worded)
+    drafts = hub.records.drafts()
+    try:
+        parsed = await hub.reader.read(raw, rules.catalogue.worded, drafts)
+        await _go_on(Carriage(envelope, raw, parsed, drafts), rules, hub)
+    finally:
+        await drafts.discard()
+
+
+async def _go_on(message: Carriage, rules: routing.Rulebook, hub: Hub) -> None:
+    envelope, parsed = message.envelope, message.parsed
     steps = await hub.spool.open_steps(envelope.id)
     if steps is None:  # not thought about yet
         seen = await gather(envelope, parsed, hub.records)
@@ -105,9 +126,9 @@ async def _go(envelope: Envelope, hub: Hub) -> None:
                 await hub.spool.postpone(envelope.id, "waits for an older message", hub.clock() + ORDER_RETRY, False)
                 return
             seen = await gather(envelope, parsed, hub.records)  # with what they brought
-        steps = await _planned(envelope, parsed, routing.think(seen, rules), hub)
+        steps = await _planned(message, routing.think(seen, rules), hub)
     for step in steps:
-        await perform(step, envelope, raw, parsed, hub)
+        await perform(step, message, hub)
 
 
 async def gather(envelope: Envelope, parsed: ParsedMessage, records: Records) -> routing.Seen:
@@ -116,21 +137,23 @@ async def gather(envelope: Envelope, parsed: ParsedMessage, records: Records) ->
     return routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
 
 
-async def _planned(envelope: Envelope, parsed: ParsedMessage, thought: Thought, hub: Hub) -> tuple[OpenStep, ...]:
+async def _planned(message: Carriage, thought: Thought, hub: Hub) -> tuple[OpenStep, ...]:
     """Save the plan, and in the same transaction do its first deeds as far as they are ours alone."""
+    message_id = message.envelope.id
     try:
-        return await hub.spool.save_plan(envelope.id, thought, await _ready(envelope, parsed, thought, hub))
+        return await hub.spool.save_plan(message_id, thought, await _ready(message, thought, hub))
     except (Damaged, Permanent, StalePlan):  # one of the deeds: the plan alone, then each deed says what it meets
-        return await hub.spool.save_plan(envelope.id, thought)
+        return await hub.spool.save_plan(message_id, thought)
 
 
-async def _ready(envelope: Envelope, parsed: ParsedMessage, thought: Thought, hub: Hub) -> Ready:
+async def _ready(message: Carriage, thought: Thought, hub: Hub) -> Ready:
+    envelope = message.envelope
     deeds: dict[int, Effect] = {}
     outgoing_ids: dict[int, str] = {}
     for place, step in enumerate(thought.plan.steps):
         match step:
             case Filing():
-                deeds[place] = await hub.records.filing(envelope.id, step, parsed.documents[step.document])
+                deeds[place] = await _filing(step, message, hub)
                 continue
             case Hold():
                 deeds[place] = hub.records.holding(envelope.id, step)
@@ -143,35 +166,40 @@ async def _ready(envelope: Envelope, parsed: ParsedMessage, thought: Thought, hu
     return Ready(deeds=deeds, outgoing_ids=outgoing_ids)
 
 
-async def perform(opened: OpenStep, envelope: Envelope, raw: bytes, parsed: ParsedMessage, hub: Hub) -> Outcome:
+async def _filing(step: Filing, message: Carriage, hub: Hub) -> Effect:
+    document = message.parsed.documents[step.document]
+    return await hub.records.filing(message.envelope.id, step, document, message.drafts)
+
+
+async def perform(opened: OpenStep, message: Carriage, hub: Hub) -> Outcome:
     """One deed and its record, in one transaction where the deed is ours (filing, hold)."""
-    record = hub.spool.record
+    envelope, record = message.envelope, hub.spool.record
     match opened.step:
         case Filing() as step:
             try:
-                effect = await hub.records.filing(envelope.id, step, parsed.documents[step.document])
-                return await record(envelope.id, opened.number, effect)
+                return await record(envelope.id, opened.number, await _filing(step, message, hub))
             except Permanent as error:  # the records refuse it for ever: a human decides
                 return await record(envelope.id, opened.number, Failed(error.private))
         case Hold() as step:
             return await record(envelope.id, opened.number, hub.records.holding(envelope.id, step))
         case Receipt() | Delivery():
-            return await record(envelope.id, opened.number, await _send(opened, envelope, raw, parsed, hub))
+            return await record(envelope.id, opened.number, await _send(opened, message, hub))
         case Refusal():
             return await record(envelope.id, opened.number, Done("refused"))
         case Handover():  # no rule makes one before the DUI is connected
             return await record(envelope.id, opened.number, Failed("no DUI is connected"))
 
 
-async def _send(opened: OpenStep, envelope: Envelope, raw: bytes, parsed: ParsedMessage, hub: Hub) -> Outcome:
+async def _send(opened: OpenStep, message: Carriage, hub: Hub) -> Outcome:
     """At least once, under one Message-ID for ever: the stage is written before the connection is used."""
+    envelope = message.envelope
     letterhead = hub.letterhead(envelope.mailbox)
     if letterhead is None or envelope.mailbox is None:
         return Failed("no mailbox to send from")
     outgoing_id = opened.outgoing_id or hub.new_message_id(letterhead.address)
     if not opened.is_staged:
         await hub.spool.stage(envelope.id, opened.number, "sending", outgoing_id)
-    return_path, recipient, mail = _composed(opened.step, raw, parsed, letterhead, outgoing_id, hub)
+    return_path, recipient, mail = await _composed(opened.step, message, letterhead, outgoing_id, hub)
     try:
         return Done(await hub.sender.send(envelope.mailbox, return_path, recipient, mail))
     except UncertainDelivery as error:
@@ -182,17 +210,19 @@ async def _send(opened: OpenStep, envelope: Envelope, raw: bytes, parsed: Parsed
         return Deferred(hub.clock() + (error.retry_in or hub.retry_in(opened.attempts)), error.private)
 
 
-def _composed(
-    step: object, raw: bytes, parsed: ParsedMessage, letterhead: compose.Letterhead, outgoing_id: str, hub: Hub
-) -> tuple[str, str, bytes]:
-    """(return path, recipient, bytes) of what a sending step sends."""
-    at = hub.clock()
+async def _composed(
+    step: object, message: Carriage, letterhead: compose.Letterhead, outgoing_id: str, hub: Hub
+) -> tuple[str, str, compose.Mail]:
+    """(return path, recipient, mail) of what a sending step sends."""
+    at, raw = hub.clock(), message.raw
     match step:
         case Receipt():
-            mail = compose.receipt(parsed, raw, step, letterhead, outgoing_id, at)
+            carried = await compose.survey(raw, outgoing_id)
+            mail = compose.receipt(message.parsed, raw, carried, step, letterhead, outgoing_id, at)
             return hub.receipt_return_path(letterhead.address), step.recipient, mail
         case Delivery(content="copy"):
-            return "", step.recipient, compose.copy(raw, letterhead, step.recipient, outgoing_id, at)
+            carried = await compose.survey(raw, outgoing_id)
+            return "", step.recipient, compose.copy(raw, carried, letterhead, step.recipient, outgoing_id, at)
         case Delivery():
             mail = compose.notice(letterhead, step.recipient, outgoing_id, at, step.reason)
             return "", step.recipient, mail

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.pki import Authority
+
+# No time limit for an example: a busy machine is no fault of the hub (each test has pytest's own).
+hypothesis.settings.register_profile("hub", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("hub")
 
 PROJECT_ROOT = Path(__file__).parent.parent
 

@@ -6,6 +6,7 @@ and take effect when called; a raised effect changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from hub.errors import Damaged, Permanent, StalePlan
 from hub.message import Document, Done, FiledVersion, Filing, Hold, Identity, Outcome, Usager, comparable
-from hub.ports import Effect
+from hub.ports import Draft, Drafts, Effect, StoredBlob
 from hub.records import FiledDocument, WorkItem
 from hub.records.documents import DELETION, asked_ids, key_of, optional_key
 from hub.records.worklist import codes_of
@@ -24,6 +25,46 @@ CANDIDATES_MOST = 50
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+class MemoryDraft:
+    def __init__(self) -> None:
+        self.size = 0
+        self.raw = bytearray()
+        self.state = "open"
+
+    async def write(self, piece: bytes) -> None:
+        assert self.state == "open"
+        self.raw += piece
+        self.size += len(piece)
+
+    async def finish(self) -> StoredBlob:
+        assert self.state != "discarded"
+        self.state = "finished"
+        return StoredBlob(hashlib.sha256(self.raw).hexdigest(), self.size, "k1")
+
+    async def discard(self) -> None:
+        if self.state == "open":
+            self.state = "discarded"
+
+
+class MemoryDrafts:
+    """`all` in the order in which they were begun."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, MemoryDraft]] = []
+
+    def begin(self, sha256: str) -> Draft:
+        draft = MemoryDraft()
+        self.all.append((sha256, draft))
+        return draft
+
+    def of(self, sha256: str) -> Draft | None:
+        return dict(self.all).get(sha256)
+
+    async def discard(self) -> None:
+        for _, draft in self.all:
+            await draft.discard()
 
 
 @dataclass
@@ -60,12 +101,18 @@ class MemoryRecords:
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
         return await self._candidates(identities), await self._versions(documents)
 
-    async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
+    def drafts(self) -> Drafts:
+        return MemoryDrafts()
+
+    async def filing(self, message_id: str, step: Filing, document: Document, drafts: Drafts | None = None) -> Effect:
         if document.unique_id != step.unique_id:
             raise StalePlan(f"document {step.document} is another one than when the plan was made")
         if step.action == "delete" and step.supersedes is None:
             raise Permanent("a deletion that names no version")
-        self.sources[document.sha256] = document.raw
+        draft = drafts.of(document.sha256) if drafts else None
+        if draft is not None:
+            await draft.finish()
+        self.sources[document.sha256] = bytes(draft.raw) if isinstance(draft, MemoryDraft) else document.raw
 
         def effect(connection: Connection) -> Outcome:
             return self._file(message_id, step, document)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from hub.ports import Outgoing
+from hub.raw import joined
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -24,9 +27,12 @@ class RecordingSender:
     sent_anyway: bool = False
     closed: bool = False
 
-    async def send(self, mailbox: str, sender: str, recipient: str, raw: bytes) -> str:
+    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing) -> str:
         outcome = self.outcomes.popleft() if self.outcomes else "250 2.0.0 Ok"
         if isinstance(outcome, str) or self.sent_anyway:
+            raw = await joined(mail)
+            assert len(raw) == mail.size
+            assert raw.isascii() == mail.is_ascii
             self.sent.append(Sent(mailbox, sender, recipient, raw))
         if isinstance(outcome, str):
             return outcome

@@ -22,6 +22,7 @@ from hub.encoding import step_name
 from hub.errors import Damaged, LostLease, Permanent
 from hub.message import Done, Door, Envelope, Hold, Outcome, Thought
 from hub.ports import Accepted, Arrival, BlobSink, Clock, Effect, OpenStep, Ready
+from hub.raw import Raw, Whole
 from hub.settings import Spooling
 from hub.spool.intake import fingerprint
 from hub.spool.states import (
@@ -221,18 +222,18 @@ class MemorySpool:
             message = kept.messages.get(message_id)
             if message is None or (message.token is not None and not self._bury(message, now)):
                 return None
-            if message.state not in CARRIED_STATES or message.due_at is None or message.due_at > now:
+            if not self._is_due(message, now):
                 return None
             message.token = f"{self._owner}:{next(self._store.ids)}"
             message.lease_until = now + self._spooling.lease
             self._tokens[message_id] = message.token
             return message.envelope
 
-    async def raw(self, envelope: Envelope) -> bytes:
+    async def raw(self, envelope: Envelope) -> Raw:
         raw = self._store.blobs.get(envelope.sha256)
         if raw is None or hashlib.sha256(raw).hexdigest() != envelope.sha256:
             raise Damaged("blob altered or missing")
-        return raw
+        return Whole(raw)
 
     async def open_steps(self, message_id: str) -> tuple[OpenStep, ...] | None:
         message = self._held(message_id)
@@ -252,7 +253,7 @@ class MemorySpool:
             for place, effect in sorted(at_once.deeds.items()):
                 step = steps[place]
                 if step.is_open:
-                    settled = self._patience.settle(step, self._run(effect), message.set_out_at, self._clock())
+                    settled = self._patience.settle(step, self._run(effect), self._clock())
                     message.steps[step.number] = settled
                     self._deed(message_id, step_name(step.step))
             self._move(message)
@@ -272,7 +273,7 @@ class MemorySpool:
             message = self._held(message_id)
             step = self._open_step(message, number)
             given = self._run(outcome) if callable(outcome) else outcome
-            settled = self._patience.settle(step, given, message.set_out_at, self._clock())
+            settled = self._patience.settle(step, given, self._clock())
             message.steps[number] = settled
             self._move(message)
             self._deed(message_id, step_name(step.step))
@@ -283,10 +284,10 @@ class MemorySpool:
             message = self._held(message_id)
             self._drop_open(message)
             message.attempts += 1
-            if self._patience.is_used_up(message.attempts, message.set_out_at, self._clock()):
+            if self._patience.is_used_up(message.attempts):
                 self._put_before_human(message, hold_of(GAVE_UP))
                 return
-            message.state, message.due_at = MessageState.ACCEPTED, self._clock()
+            message.state, message.due_at = MessageState.ACCEPTED, message.set_out_at
             message.plan_first = max(message.steps, default=0) + 1
             self._deed(message_id, "rethink")
 
@@ -295,11 +296,12 @@ class MemorySpool:
         with self._store.transaction():
             message = self._held(message_id)
             message.attempts += counted
-            if counted and self._patience.is_used_up(message.attempts, message.set_out_at, now):
+            if counted and self._patience.is_used_up(message.attempts):
                 self._put_before_human(message, hold_of(GAVE_UP))
                 return
             grown = now + self._patience.delay(message.attempts)
-            message.due_at = grown if until is None else max(grown, until) if counted else until
+            due_at = grown if until is None else max(grown, until) if counted else until
+            message.due_at = min(due_at, now + self._patience.longest)
             self._deed(message_id, "postpone")
             self._free(message)
 
@@ -352,15 +354,16 @@ class MemorySpool:
     async def due(self, limit: int = 500) -> tuple[str, ...]:
         now = self._clock()
         with self._store.transaction() as kept:
-            listed = [
-                message
-                for message in kept.messages.values()
-                if message.state in CARRIED_STATES and message.due_at is not None and message.due_at <= now
-            ]
+            listed = [message for message in kept.messages.values() if self._is_due(message, now)]
             listed.sort(key=lambda message: (message.due_at, message.envelope.id))
             return tuple(it.envelope.id for it in listed if it.token is None or self._bury(it, now))[:limit]
 
     # --- inside
+
+    def _is_due(self, message: MemoryMessage, now: datetime) -> bool:
+        if message.state not in CARRIED_STATES or message.due_at is None:
+            return False
+        return message.due_at <= message.set_out_at or self._patience.is_due(message.due_at, now)
 
     def _held(self, message_id: str) -> MemoryMessage:
         message = self._store.kept.messages.get(message_id)
@@ -373,7 +376,9 @@ class MemorySpool:
         now = self._clock()
         names = ("number", "step", "stage", "attempts", "outgoing_id")
         return tuple(
-            OpenStep(**{name: getattr(step, name) for name in names}) for step in message.plan if step.is_due(now)
+            OpenStep(**{name: getattr(step, name) for name in names})
+            for step in message.plan
+            if step.is_open and self._patience.is_due(step.due_at, now)
         )
 
     def _open_step(self, message: MemoryMessage, number: int) -> StepFacts:
@@ -386,7 +391,7 @@ class MemorySpool:
         return effect(cast(Connection, cast(Any, self._store)))
 
     def _move(self, message: MemoryMessage) -> None:
-        message.state, message.due_at = state_after(message.plan, self._clock())
+        message.state, message.due_at = state_after(message.plan, message.set_out_at)
         if message.state is MessageState.HELD:
             for hold in holds_for_failures(message.plan):
                 self._run(self._holding(message.envelope.id, hold))
@@ -402,7 +407,9 @@ class MemorySpool:
         self._free(message)
 
     def _bury(self, message: MemoryMessage, now: datetime) -> bool:
-        if message.lease_until is None or message.lease_until >= now or message.state not in CARRIED_STATES:
+        if message.lease_until is None or message.state not in CARRIED_STATES:
+            return False
+        if now <= message.lease_until <= now + self._spooling.lease:
             return False
         message.token = message.lease_until = None
         message.deaths += 1

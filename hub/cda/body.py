@@ -6,14 +6,17 @@ is a claim. A body that cannot be decoded, is empty, cut short or of no known so
 
 from __future__ import annotations
 
-import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from hub.base64 import strict
 from hub.cda.doubts import grave, mild
 from hub.cda.identity import V3
 from hub.cda.xml import Element, attribute, children, first
 from hub.message import Defect, Level
 
+Lifted = Mapping[str, memoryview]
 PDF_COPY = "1.2.250.1.213.1.1.2.243"  # templateId of the section FR-Document-PDF-copie
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -39,17 +42,18 @@ class Body:
     defects: tuple[Defect, ...] = ()
 
 
-def read_body(cda: Element, may_have_copy: bool) -> Body:
-    """`may_have_copy` spares the search for the PDF copy where the file does not even name its template."""
+def read_body(cda: Element, may_have_copy: bool, lifted: Lifted = MappingProxyType({})) -> Body:
+    """`lifted` are the texts that were cut out before the parsing (`cda.xml`); `may_have_copy` spares the search for
+    the PDF copy where the file does not even name its template."""
     component = first(cda, f"{V3}component")
     unstructured = first(component, f"{V3}nonXMLBody")
     if unstructured is not None:
-        return _decoded("N1", first(unstructured, f"{V3}text"))
+        return _decoded("N1", first(unstructured, f"{V3}text"), lifted)
     structured = first(component, f"{V3}structuredBody")
     if structured is None:
         return Body("other")
     copy = _pdf_copy(structured) if may_have_copy else None
-    return Body("N3") if copy is None else _decoded("N3", copy)
+    return Body("N3") if copy is None else _decoded("N3", copy, lifted)
 
 
 def _pdf_copy(structured: Element) -> Element | None:
@@ -60,7 +64,7 @@ def _pdf_copy(structured: Element) -> Element | None:
     return None
 
 
-def _decoded(level: Level, node: Element | None) -> Body:
+def _decoded(level: Level, node: Element | None, lifted: Lifted) -> Body:
     written = "" if node is None or node.get("nullFlavor") else (node.text or "")
     if not written or written.isspace():
         return Body(level, defects=(grave("bad-body", "empty"),))
@@ -70,25 +74,17 @@ def _decoded(level: Level, node: Element | None) -> Body:
     defects: list[Defect] = []
     if representation != "B64":
         if representation in ("", "TXT") and declared in ("", *_TEXTS):
-            return Body(level, declared or "text/plain", written.encode(), written.strip())
+            text = bytes(_unlifted(written, lifted)).decode()
+            return Body(level, declared or "text/plain", text.encode(), text.strip())
         defects.append(mild("body-type", "representation"))
-    raw = _base64(written)
+    raw = strict(_unlifted(written, lifted))
     if raw is None:
         return Body(level, defects=(grave("bad-body", "base64"),))
     return _judged(level, declared, raw, defects)
 
 
-def _base64(written: str) -> bytes | None:
-    try:
-        letters = written.encode("ascii")
-    except UnicodeEncodeError:
-        return None
-    for attempt in (letters, letters.translate(None, b" \t\r\n")):
-        try:
-            return binascii.a2b_base64(attempt, strict_mode=True)
-        except binascii.Error:
-            continue
-    return None
+def _unlifted(written: str, lifted: Lifted) -> memoryview:
+    return lifted[written] if written in lifted else memoryview(written.encode())
 
 
 def _judged(level: Level, declared: str, raw: bytes, defects: list[Defect]) -> Body:

@@ -20,7 +20,7 @@ from hub.cda.doubts import Unreadable, grave, mild, shown
 from hub.cda.header import ClinicalHeader, read_header
 from hub.cda.identity import V3, doubts_of, merged
 from hub.cda.metadata import Entry
-from hub.cda.xml import Element, parse, plain
+from hub.cda.xml import Element, parse_lifting, plain
 from hub.message import Coded, Defect, Document, DocumentForm, Identity, Limits
 
 _CLINICAL = f"{V3}ClinicalDocument"
@@ -53,11 +53,11 @@ class Contents:
 
 def looks_like_cda(raw: bytes) -> bool:
     """Whether the bytes hold a ClinicalDocument element, wrapped or not (a style sheet that only speaks of one does
-    not)."""
+    not); in a charset that is not read, as far as they can be looked at: it is then held as the CDA that it is."""
     try:
         text, _ = plain(raw)
     except Unreadable:
-        return False
+        text = raw
     return text[:1] == b"<" and b"urn:hl7-org:v3" in text and _START_TAG.search(text) is not None
 
 
@@ -93,14 +93,14 @@ def _read_clinical(raw: bytes, limits: Limits) -> Clinical | None:
     """None for well-formed XML that holds no CDA. Raises Unreadable."""
     if len(raw) > limits.message:
         raise Unreadable("too-large")
-    root = parse(raw)
+    root, lifted = parse_lifting(raw)
     cda, defects = (root, []) if root.tag == _CLINICAL else _unwrapped(root)
     if cda is None:
         return None
     if b"Signature" in raw and next(root.iter(_SIGNATURE), None) is not None:
         defects.append(mild("signed-document"))
     may_have_copy = PDF_COPY.encode() in raw or raw[:1] != b"<"
-    return Clinical(read_header(cda), read_body(cda, may_have_copy), tuple(defects))
+    return Clinical(read_header(cda), read_body(cda, may_have_copy, lifted), tuple(defects))
 
 
 def _unwrapped(root: Element) -> tuple[Element | None, list[Defect]]:

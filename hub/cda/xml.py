@@ -2,7 +2,7 @@
 
 `parse` takes the bytes of a file as they are (byte order mark, leading blanks, UTF-16, a wrong `encoding="utf-16"`) and
 gives the root element without comments and processing instructions, so that a text is one piece. It raises Unreadable:
-`not-xml`, `doctype`. Bounds on the size of the input are the caller's, before.
+`not-xml`, `doctype`, `too-large` (of tags and attributes). Bounds on the size of the input are the caller's, before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from hub.cda.doubts import Unreadable
 Element = etree._Element
 
 _LARGE = 9 * 1024**2  # libxml2 refuses a text node over 10 MB (a PDF over 7.5 MB) unless `huge_tree` is set
+_MARKS_MOST = 500_000  # tags and attributes; the largest official sample has 9,000, and each costs 200 bytes of memory
 _TEXT_MOST = 1_000  # characters of a title, a name, a code: more is no such thing
+
+# A text of base64 that is cut out before the parser sees it: libxml2 and Python would hold it four times over. What is
+# left in its place is its beginning, so that a title of that length reads the same, and a word that tells which it was.
+_LIFTED_FROM = 1024**2
+_LONG_TEXT = re.compile(rb">([A-Za-z0-9+/=\s]{%d,})(?=<)" % _LIFTED_FROM)
+_LIFTED = b"hub-lifted-"
+
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufeff]")
 
 # A charset in which "<!DOCTYPE" is written in ASCII bytes: the look into the prolog would miss it in others.
 _ASCII_LIKE = re.compile(r"utf-?8|(us-)?ascii|iso[-_]?8859[-_:]\d{1,2}|latin-?\d|windows-125\d|cp125\d", re.IGNORECASE)
@@ -45,6 +54,8 @@ def parse(raw: bytes) -> Element:
     text, encoding = plain(raw)
     if _prolog_has_doctype(text):
         raise Unreadable("doctype")
+    if text.count(b"<") + text.count(b"=") > _MARKS_MOST:
+        raise Unreadable("too-large", "elements")
     try:
         root = etree.fromstring(text, _PARSERS[len(text) > _LARGE, encoding])
     except (etree.XMLSyntaxError, ValueError):
@@ -54,6 +65,22 @@ def parse(raw: bytes) -> Element:
     if root.getroottree().docinfo.internalDTD is not None:
         raise Unreadable("doctype")
     return root
+
+
+def parse_lifting(raw: bytes) -> tuple[Element, dict[str, memoryview]]:
+    """The root element, and the very long texts that were cut out of it by what `text` of their element is now. Raises
+    Unreadable."""
+    if len(raw) < _LIFTED_FROM or raw[:1] != b"<" or raw[1:2] == b"\0" or _LIFTED in raw:
+        return parse(raw), {}
+    kept, lifted, at = [], {}, 0
+    for number, found in enumerate(_LONG_TEXT.finditer(raw)):
+        text = found[1][: 2 * _TEXT_MOST] + _LIFTED + b"%d" % number
+        kept += [raw[at : found.start(1)], text]
+        lifted[text.replace(b"\r\n", b"\n").decode("ascii").replace("\r", "\n")] = memoryview(raw)[
+            slice(*found.span(1))
+        ]
+        at = found.end(1)
+    return parse(b"".join([*kept, raw[at:]]) if lifted else raw), lifted
 
 
 def plain(raw: bytes) -> tuple[bytes, str | None]:
@@ -117,7 +144,9 @@ def text_of(node: Element | None) -> str:
 
 
 def tidy(written: str | None) -> str:
-    return " ".join(written.split())[:_TEXT_MOST] if written else ""
+    """Blanks folded, cut; without what a terminal would obey or what turns the reading direction."""
+    line = " ".join(written.split())[:_TEXT_MOST] if written else ""
+    return line if line.isprintable() else _OBEYED.sub("", line)
 
 
 def attribute(node: Element | None, name: str) -> str:

@@ -23,7 +23,8 @@ _RATIO_FROM = 64 * 1024  # below this unpacked size a high ratio harms nobody
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # PKWARE APPNOTE 4.4.4: bits 0, 6 and 13
 _UTF8 = 0x800  # 4.4.4, bit 11: the name is UTF-8
 _DRIVE = re.compile(r"[A-Za-z]:")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A control, or a sign that turns the reading direction.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069]")
 _JUNK_FOLDERS = frozenset({"__macosx", ".svn", ".git", ".ds_store", "thumbs.db", "desktop.ini"})
 # What the standard library lets through on a hostile directory, besides its own error.
 _BAD_DIRECTORY = (
@@ -58,14 +59,14 @@ class Shelf:
         if flags & _ENCRYPTED or method != entry.compress_type or name != entry.orig_filename:
             raise Unreadable("bad-zip", "local header")
         start = at + 30 + name_length + extra_length
-        packed = self.raw[start : start + entry.compress_size]
-        clear = packed if method == zipfile.ZIP_STORED else _inflate(packed, entry.file_size)
+        packed = memoryview(self.raw)[start : start + entry.compress_size]
+        clear = bytes(packed) if method == zipfile.ZIP_STORED else _inflate(packed, entry.file_size)
         if len(clear) != entry.file_size or zlib.crc32(clear) != entry.CRC:
             raise Unreadable("bad-zip", "size or checksum")
         return clear
 
 
-def _inflate(packed: bytes, size: int) -> bytes:
+def _inflate(packed: memoryview, size: int) -> bytes:
     """One byte more than announced is asked for, so that a longer stream shows (the library's own reader stops)."""
     inflater = zlib.decompressobj(-15)
     try:

@@ -12,11 +12,13 @@ import os
 import resource
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from hub.cda import Codes
-from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict, Words
+from hub.cell.wire import ANSWER, LARGE, REQUEST, Answered, Orders, Verdict, Words
 from hub.encoding import decode, encode
+from hub.message import Defect, DocumentForm, ParsedMessage
 from hub.parse import parse, parse_file
 
 DESCRIPTORS_MOST = 32
@@ -30,30 +32,55 @@ def main(descriptor: int) -> None:
     gc.freeze()
     _answer(wire, Verdict.READY, b"")
     while header := _exactly(wire, REQUEST.size):
-        length, words, name_length, types_length = REQUEST.unpack(header)
+        length, words, are_wanted, name_length, types_length = REQUEST.unpack(header)
         name = _exactly(wire, name_length).decode("utf-8", "replace")
         types = frozenset(_exactly(wire, types_length).decode("utf-8", "replace").split("\n"))
-        raw = _exactly(wire, length)
+        message = [_exactly(wire, length)]  # in a list, so that `parse` alone holds it and can let it go
         signal.setitimer(signal.ITIMER_REAL, orders.alarm)  # its default deed is to end the process, C code or not
-        verdict, answer = _read(raw, name, orders, codes, words, types)
+        signal.setitimer(signal.ITIMER_PROF, orders.processor)  # so is that of this one
+        verdict, answer, large = _read(message, name, orders, codes, words, types, are_wanted)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        del raw
         _answer(wire, verdict, answer)
+        for document in large:
+            wire.sendall(document)
+        del large
 
 
 def _read(
-    raw: bytes, name: str, orders: Orders, codes: Codes, words: int, types: frozenset[str]
-) -> tuple[Verdict, bytes]:
+    raw: list[bytes], name: str, orders: Orders, codes: Codes, words: int, types: frozenset[str], are_wanted: bool
+) -> tuple[Verdict, bytes, list[bytes]]:
+    """What to answer, and the large documents to send after it."""
     read_pdf = words != Words.NONE
     try:
         if name:
-            return Verdict.READ, encode(parse_file(raw, orders.limits, codes, name, read_pdf))
-        words_for = types if words == Words.OF_THESE_TYPES else None
-        return Verdict.READ, encode(parse(raw, orders.limits, codes, read_pdf, words_for))
+            message = parse_file(raw.pop(), orders.limits, codes, name, read_pdf)
+        else:
+            words_for = types if words == Words.OF_THESE_TYPES else None
+            message = parse(raw.pop(), orders.limits, codes, read_pdf, words_for)
+        if not read_pdf:
+            message = _without_pdf(message)
+        large = [(place, d.raw) for place, d in enumerate(message.documents) if are_wanted and len(d.raw) > LARGE]
+        told = Answered(_light(message, are_wanted), tuple((place, len(raw)) for place, raw in large))
+        return Verdict.READ, encode(told), [raw for _, raw in large]
     except MemoryError:
-        return Verdict.NO_MEMORY, b""
+        return Verdict.NO_MEMORY, b"", []
     except Exception as error:  # parse promises not to raise: whatever it is, the parent names the outcome
-        return Verdict.FAILED, type(error).__name__.encode()
+        return Verdict.FAILED, type(error).__name__.encode(), []
+
+
+def _light(message: ParsedMessage, are_wanted: bool) -> ParsedMessage:
+    """Without the bytes that nobody on the other side looks at, and without those that follow by themselves."""
+    documents = (
+        replace(d, body=b"", raw=d.raw if are_wanted and len(d.raw) <= LARGE else b"") for d in message.documents
+    )
+    return replace(message, documents=tuple(documents))
+
+
+def _without_pdf(message: ParsedMessage) -> ParsedMessage:
+    """The second reading, told apart from a whole one when there was a PDF to leave out."""
+    seen = any(d.form is DocumentForm.PDF or d.body.startswith(b"%PDF-") for d in message.documents)
+    return replace(message, defects=(*message.defects, Defect("pdf-unreadable"))) if seen else message
 
 
 def confine(memory: int) -> None:

@@ -1,26 +1,33 @@
 """The hub's side of the cell: a few children, one message each at a time, replaced when they die, grow or are worn.
 
-`read` waits for a free child. Failures: `Damaged` when the message killed two children in a row, `Temporary` when
-no child can be started. A cancelled `read` kills its child, since its answer would be taken for the next one.
+`read` waits for a free child. Large messages go in, and large documents come out, piece by piece. Failures: `Damaged`
+when the message killed two children in a row, `Temporary` when no child can be started. A cancelled `read` kills its
+child, since its answer would be taken for the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hub.cell.wire import ANSWER, REQUEST, Orders, Verdict, Words
+from hub.cell.wire import ANSWER, REQUEST, Answered, Orders, Verdict, Words
 from hub.encoding import decode, encode
 from hub.errors import Damaged, Temporary
-from hub.message import Defect, DocumentForm, Limits, ParsedMessage
+from hub.message import Limits, ParsedMessage
+from hub.raw import Raw, Whole
+
+if TYPE_CHECKING:  # the child imports this package too, and has no use for a database
+    from hub.ports import Drafts
 
 START_DEADLINE = 20.0  # seconds; a start takes 0.2 on a quiet machine
+DEADLINE = 4.0  # times the processor time: a busy machine is slow, and that is no fault of the message
 ALARM_AFTER = 5.0  # seconds after the parent's own deadline
 PIECE = 256 * 1024
 NAME_MOST = 1_000  # bytes
@@ -30,19 +37,23 @@ _BOOT = (
     "import os, sys; sys.path[:] = sys.argv[2].split(os.pathsep); "
     "from hub.cell.child import main; main(int(sys.argv[1]))"
 )
-_ENVIRONMENT = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+# Large blocks go back to the system at once: the allocator would learn from the first one to keep them.
+_ENVIRONMENT = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144"}
 _PUBLIC = "Ce message n'a pas pu être lu sans danger. Il est conservé tel quel et mis en attente."
 
 
 class Cell:
-    """A `hub.ports.Reader`. `memory` in bytes of address space a child, `seconds` of wall clock an attempt,
-    `processes` children, each replaced after `recycle_after` messages. Belongs to one event loop."""
+    """A `hub.ports.Reader`. `memory` in bytes of address space a child, `seconds` of processor time an
+    attempt, `processes` children, each replaced after `recycle_after` messages. Belongs to one event loop."""
 
     def __init__(
         self, limits: Limits, memory: int, seconds: float, processes: int, recycle_after: int, codes_dir: Path
     ) -> None:
-        orders = Orders(limits=limits, memory=memory, alarm=seconds + ALARM_AFTER, codes_dir=str(codes_dir))
-        self._places = [_Place(orders, seconds, recycle_after) for _ in range(processes)]
+        deadline = seconds * DEADLINE
+        orders = Orders(
+            limits=limits, memory=memory, processor=seconds, alarm=deadline + ALARM_AFTER, codes_dir=str(codes_dir)
+        )
+        self._places = [_Place(orders, deadline, recycle_after) for _ in range(processes)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
         for place in self._places:
             self._free.put_nowait(place)
@@ -52,25 +63,30 @@ class Cell:
         for place in self._places:
             place.fill()
 
-    async def read(self, raw: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
-        """Raises Damaged (unreadable for ever) or Temporary (no child)."""
-        return await self._read(raw, b"", words_for)
+    async def read(
+        self, raw: Raw, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+    ) -> ParsedMessage:
+        """Raises Damaged (unreadable for ever) or Temporary (no child); also what the pieces of `raw` and the drafts
+        raise."""
+        return await self._read(raw, b"", words_for, drafts)
 
     async def read_file(self, raw: bytes, name: str) -> ParsedMessage:
         """A file given by hand (`hub.parse.parse_file`): a mail, a bare archive, CDA or PDF. Raises as `read`."""
-        return await self._read(raw, name.encode("utf-8", "replace")[:NAME_MOST] or b"-")
+        return await self._read(Whole(raw), name.encode("utf-8", "replace")[:NAME_MOST] or b"-")
 
-    async def _read(self, raw: bytes, name: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
+    async def _read(
+        self, raw: Raw, name: bytes, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+    ) -> ParsedMessage:
         words = Words.ALL if words_for is None else Words.OF_THESE_TYPES
         types = "\n".join(words_for or ()).encode("utf-8", "replace")
         place = await self._free.get()
         try:
-            first = await place.ask(raw, name, words, types)
+            first = await place.ask(raw, name, drafts, words, types)
             if isinstance(first, ParsedMessage):
                 return first
-            second = await place.ask(raw, name, Words.NONE)
+            second = await place.ask(raw, name, drafts, Words.NONE)
             if isinstance(second, ParsedMessage):
-                return _without_pdf(second)
+                return second
             raise Damaged(f"the reader died twice: {first}, then {second}", _PUBLIC)
         finally:
             self._free.put_nowait(place)
@@ -82,12 +98,6 @@ class Cell:
             child.kill()
         for child in children:
             await asyncio.to_thread(child.popen.wait)
-
-
-def _without_pdf(message: ParsedMessage) -> ParsedMessage:
-    """The second reading, told apart from a whole one when there was a PDF to leave out."""
-    seen = any(d.form is DocumentForm.PDF or d.body.startswith(b"%PDF-") for d in message.documents)
-    return replace(message, defects=(*message.defects, Defect("pdf-unreadable"))) if seen else message
 
 
 class _Place:
@@ -111,27 +121,47 @@ class _Place:
         child, self._child = self._child, None
         return child
 
-    async def ask(self, raw: bytes, name: bytes, words: Words, types: bytes = b"") -> ParsedMessage | str:
+    async def ask(
+        self, raw: Raw, name: bytes, drafts: Drafts | None, words: Words, types: bytes = b""
+    ) -> ParsedMessage | str:
         """The message, or why the child could not read it (then the child is gone)."""
         child = await self._ready_child()
         try:
             async with asyncio.timeout(self._seconds):
-                header = REQUEST.pack(len(raw), words, len(name), len(types)) + name + types
+                header = REQUEST.pack(raw.size, words, drafts is not None, len(name), len(types)) + name + types
                 verdict, answer = await child.exchange(header, raw)
+            if verdict is Verdict.READ:
+                answered = decode(answer, Answered)
+                del answer
+                await self._take_large(child, answered, drafts)
         except TimeoutError:
             self._drop(child)
             return "deadline"
         except OSError:
             self._drop(child)
-            return f"exit {await asyncio.to_thread(child.popen.wait)}"
+            code = await asyncio.to_thread(child.popen.wait)
+            return "processor time" if code == -signal.SIGPROF else f"exit {code}"
         except BaseException:  # cancelled: an answer may be under way
             self._drop(child)
             raise
         if verdict is Verdict.READ:
             self._wear(child)
-            return decode(answer, ParsedMessage)
+            return answered.message
         self._drop(child)
         return "memory" if verdict is Verdict.NO_MEMORY else f"exception {answer.decode('ascii', 'replace')[:60]}"
+
+    async def _take_large(self, child: _Child, answered: Answered, drafts: Drafts | None) -> None:
+        """The documents that follow the answer, each into its draft. The deadline is one of each piece: a disk may be
+        slow, a child that stops in the middle may not."""
+        for place, length in answered.large:
+            if drafts is None:
+                raise OSError("a document that nobody asked for")
+            draft, left = drafts.begin(answered.message.documents[place].sha256), length
+            while left:
+                async with asyncio.timeout(self._seconds):
+                    piece = await child.some(min(left, PIECE))
+                left -= len(piece)
+                await draft.write(piece)
 
     async def _ready_child(self) -> _Child:
         child = self.fill()
@@ -140,7 +170,7 @@ class _Place:
         try:
             async with asyncio.timeout(START_DEADLINE):
                 orders = encode(self._orders)
-                await child.exchange(REQUEST.pack(len(orders), Words.NONE, 0, 0), orders)
+                await child.exchange(REQUEST.pack(len(orders), Words.NONE, False, 0, 0), Whole(orders))
         except (TimeoutError, OSError) as error:
             self._drop(child)
             raise Temporary(f"no reader process could be started: {type(error).__name__}") from None
@@ -170,6 +200,7 @@ class _Child:
         self.is_ready = False
         self.served = 0
         self.resident = 0
+        self._ahead = b""  # received, not yet taken
         self._answer_most = orders.memory  # a longer answer than the child has memory is a lie
         self._wire, theirs = socket.socketpair()
         self._wire.setblocking(False)
@@ -198,38 +229,47 @@ class _Child:
         self.popen.kill()
         threading.Thread(target=self.popen.wait, daemon=True).start()
 
-    async def exchange(self, header: bytes, raw: bytes) -> tuple[Verdict, bytes]:
+    async def exchange(self, header: bytes, raw: Raw) -> tuple[Verdict, bytes]:
         """Send one request, take one answer. Raises OSError when the child is gone or talks nonsense."""
         loop = asyncio.get_running_loop()
-        if len(raw) < PIECE:
-            await loop.sock_sendall(self._wire, header + raw)
-        else:
-            await loop.sock_sendall(self._wire, header)
-            await loop.sock_sendall(self._wire, raw)
-        first = b""
-        while len(first) < ANSWER.size:
-            first += await self._some(loop)
-        length, verdict, self.resident = ANSWER.unpack_from(first)
+        async for piece in raw.pieces():
+            if header and len(piece) < PIECE:
+                header, piece = b"", header + piece
+            elif header:
+                await loop.sock_sendall(self._wire, header)
+                header = b""
+            await loop.sock_sendall(self._wire, piece)
+        first = await self._exactly(ANSWER.size)
+        length, verdict, self.resident = ANSWER.unpack(first)
         if length > self._answer_most or verdict not in Verdict.__members__.values():
             raise OSError("nonsense from the reader")
-        answer = first[ANSWER.size :]
-        if len(answer) < length:
-            answer = await self._rest(loop, answer, length)
-        return Verdict(verdict), answer
+        return Verdict(verdict), await self._exactly(length)
 
-    async def _rest(self, loop: asyncio.AbstractEventLoop, begun: bytes, length: int) -> bytes:
-        buffer = bytearray(length)
-        buffer[: len(begun)] = begun
-        at, view = len(begun), memoryview(buffer)
-        while at < length:
-            got = await loop.sock_recv_into(self._wire, view[at:])
+    async def _exactly(self, size: int) -> bytes:
+        if len(self._ahead) >= size or (len(self._ahead) < size <= PIECE):
+            while len(self._ahead) < size:
+                self._ahead += await self._received()
+            taken, self._ahead = self._ahead[:size], self._ahead[size:]
+            return taken
+        buffer = bytearray(size)
+        at, view = len(self._ahead), memoryview(buffer)
+        buffer[:at], self._ahead = self._ahead, b""
+        while at < size:
+            got = await asyncio.get_running_loop().sock_recv_into(self._wire, view[at:])
             if not got:
                 raise ConnectionResetError
             at += got
         return bytes(buffer)
 
-    async def _some(self, loop: asyncio.AbstractEventLoop) -> bytes:
-        piece = await loop.sock_recv(self._wire, PIECE)
+    async def some(self, most: int) -> bytes:
+        """At least one byte of what the child sends, at most `most`."""
+        if self._ahead:
+            taken, self._ahead = self._ahead[:most], self._ahead[most:]
+            return taken
+        return await self._received(most)
+
+    async def _received(self, most: int = PIECE) -> bytes:
+        piece = await asyncio.get_running_loop().sock_recv(self._wire, most)
         if not piece:
             raise ConnectionResetError
         return piece

@@ -10,7 +10,23 @@ import sys
 
 import typer
 
-from hub.cli import check, demo, explain, journal, keys, ledger, release, serve, show, start, status, usagers
+from hub.cli import (
+    check,
+    database,
+    demo,
+    explain,
+    hosts,
+    journal,
+    keys,
+    ledger,
+    release,
+    serve,
+    show,
+    start,
+    status,
+    usagers,
+    web,
+)
 from hub.errors import HubError, Misconfigured, Temporary
 
 app = typer.Typer(
@@ -22,7 +38,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for group in (start, check, serve, explain, show, release, usagers, journal, keys, status, ledger, demo):
+for group in (
+    *(start, check, serve, explain, show, release, usagers, journal, keys, status, ledger),
+    *(hosts, database, web, demo),
+):
     group.register(app)
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 import typer
 
 from hub import configuration, migrations
-from hub.cli import alarms
+from hub.alerts import Certificates, of_certificates
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
 from hub.database import Database
-from hub.errors import HubError, Misconfigured
+from hub.errors import HubError, Misconfigured, Temporary
+from hub.raw import Whole
 from hub.settings import Mailbox, Settings
+from hub.spool.marker import belong
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context
 from hub.wiring import make_cell, now, password_of
@@ -47,10 +49,12 @@ def check(site: SiteOption = HERE) -> None:
         for mailbox in (box for box in settings.mailboxes if box.operator == operator.name):
             report.look(("operators", number), partial(_context, settings, mailbox))
     report.look(("database_url",), lambda: _schema(settings))
+    report.look(("broker_url",), lambda: _broker(settings))
     report.look(("data_dir",), lambda: _folder(settings.data_dir))
+    report.look(("data_dir",), lambda: _belongs(settings))
     if report.look(("codes_dir",), lambda: _codes(settings)):
         report.look(("reading", "memory"), lambda: asyncio.run(_reader(settings)))
-    raised = list(alarms.of_certificates(settings, now()))
+    raised = list(of_certificates(settings, Certificates(settings).shown(), now()))
     report.problems += [alarm.text for alarm in raised if alarm.is_urgent]
     if report.problems:
         print("Configuration à corriger :")
@@ -102,14 +106,28 @@ def _context(settings: Settings, mailbox: Mailbox) -> ssl.SSLContext:
 
 
 def _schema(settings: Settings) -> None:
-    """The database answers, its schema is not newer than this program, and the broker is known."""
+    """The database answers, and its schema is not newer than this program."""
     if settings.database_url.startswith("sqlite:") and not _sqlite_file(settings).exists():
         raise Misconfigured("database_url: the database does not exist yet: hub init")  # to open it would make it
     database = Database(settings.database_url)
     try:
         if migrations.current(database) is None:
             raise Misconfigured("database_url: the database is empty: hub init")
-        make_broker(settings.broker_url, database).close()
+    finally:
+        database.close()
+
+
+def _broker(settings: Settings) -> None:
+    """The broker answers and lets us in. The embedded one is the database, which was looked at already."""
+    if settings.broker_url.startswith("sql:"):
+        return
+    database = Database(settings.database_url)
+    try:
+        broker = make_broker(settings, database)
+        broker.check()
+        broker.close()
+    except Temporary as error:
+        raise Misconfigured(f"broker_url: the broker cannot be used: {error.private}") from None
     finally:
         database.close()
 
@@ -125,6 +143,20 @@ def _folder(folder: Path) -> None:
         raise Misconfigured(f"data_dir: nothing can be written in {there}")
 
 
+def _belongs(settings: Settings) -> None:
+    """This folder and these keys are those that the other machines of the site have."""
+    if settings.database_url.startswith("sqlite:") and not _sqlite_file(settings).exists():
+        return  # told already
+    database = Database(settings.database_url)
+    try:
+        if migrations.current(database) == migrations.LATEST:
+            belong(database, KeyRing.load(settings.key_file), settings.data_dir / "blobs", makes=False)
+    except Temporary:
+        return  # told already: the database is away
+    finally:
+        database.close()
+
+
 def _codes(settings: Settings) -> None:
     assert settings.codes_dir is not None  # made absolute when the settings were loaded
     if not any(settings.codes_dir.glob("*.csv")):
@@ -135,7 +167,7 @@ async def _reader(settings: Settings) -> None:
     """A reader starts within its limits, and reads."""
     cell = make_cell(settings)
     try:
-        await cell.read(b"Subject: essai\r\n\r\n" + b"essai\r\n" * 200_000)
+        await cell.read(Whole(b"Subject: essai\r\n\r\n" + b"essai\r\n" * 200_000))
     except HubError as error:
         raise Misconfigured(f"reading: no reader can work within these limits ({error.private})") from None
     finally:

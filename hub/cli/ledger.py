@@ -1,54 +1,40 @@
 """`hub ledger`: what each operator announces in a mailbox against what the hub made of it, to the unit.
 
-Looks into the mailbox read only (EXAMINE). Exit code 0 when every account balances, 1 when the hub does not know a
-message that lies below its cursor, 3 when a mailbox cannot be looked at now.
+Looks into the mailbox read only (EXAMINE); `--take` also brings over what the hub does not know and should. Exit code 0
+when every account balances, 1 when one does not, 3 when a mailbox cannot be looked at now.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 from hub.cli.site import HERE, SiteOption, opened
 from hub.errors import HubError, Misconfigured
-from hub.imap.folder import Folder, Selected
-from hub.imap.opening import credentials_of, open_session
-from hub.settings import Mailbox, Settings
+from hub.reckoning import Account, Reckoner
+from hub.settings import Mailbox
 from hub.spool.intake import ranges
-from hub.spool.ledger import Fate, fates
-from hub.trust.tls import client_context
-from hub.wiring import House
+from hub.spool.ledger import Fate
+from hub.wiring import House, now
 
 FATES = {
     Fate.FILED: "classés",
     Fate.DELIVERED: "transmis",
+    Fate.REFUSED: "refusés",
     Fate.NOTED: "notés, rien à faire",
     Fate.WAITING: "en cours",
     Fate.HELD: "en attente d'une décision",
-    Fate.REFUSED: "refusés",
     Fate.IN_ERROR: "en erreur",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One mailbox. UIDs: `unknown` lie there below the cursor and were never accepted; `fresh` lie above it; `gone`
-    were accepted and are no longer there (moved or deleted)."""
-
-    selected: Selected
-    counts: Counter[Fate]
-    unknown: tuple[int, ...]
-    fresh: tuple[int, ...]
-    gone: int
-
-    @property
-    def balances(self) -> bool:
-        there = sum(self.counts.values()) + len(self.unknown) + len(self.fresh)
-        return not self.unknown and there == self.selected.exists
+_SPANS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def register(app: typer.Typer) -> None:
@@ -58,70 +44,121 @@ def register(app: typer.Typer) -> None:
 def ledger(
     site: SiteOption = HERE,
     mailbox: Annotated[str | None, typer.Option(help="Seulement cette boîte.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Seulement ce qui est arrivé depuis : 24h, 7d, 2026-11-02 ou 2026-11-02T08:30.")
+    ] = None,
+    take: Annotated[bool, typer.Option("--take", help="Relever maintenant les messages inconnus du hub.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Pour un programme.")] = False,
 ) -> None:
     """Compare ce que chaque boîte contient chez l'opérateur à ce que le hub en a fait, à l'unité."""
     with opened(site) as house:
         boxes = [box for box in house.settings.mailboxes if mailbox in (None, box.name)]
         if mailbox and not boxes:
             raise Misconfigured(f"--mailbox {mailbox} - no mailbox has this name in hub.yaml")
-        codes = [_tell(house, box) for box in boxes]
+        begins = None if since is None else moment(since, now(), ZoneInfo(house.settings.site.timezone))
+        tellings: list[dict[str, object]] = []
+        codes = [asyncio.run(_account(house, box, begins, take, tellings.append if as_json else None)) for box in boxes]
+        if as_json:
+            print(json.dumps(tellings, ensure_ascii=False, indent=2))
     if any(codes):
         raise typer.Exit(max(codes))
 
 
-def _tell(house: House, box: Mailbox) -> int:
+def moment(text: str, at: datetime, zone: ZoneInfo) -> datetime:
+    """`24h`, `7d`, or a day or time of the site. Raises Misconfigured."""
+    if span := re.fullmatch(r"([0-9]{1,5})([mhd])", text):
+        return at - timedelta(**{_SPANS[span[2]]: int(span[1])})
     try:
-        account = asyncio.run(account_of(house, box))
+        begins = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misconfigured(f"--since {text} - 24h, 7d or a day such as 2026-11-02 is expected") from None
+    return begins if begins.tzinfo else begins.replace(tzinfo=zone)
+
+
+async def _account(
+    house: House, box: Mailbox, since: datetime | None, take: bool, told: Callable[[dict[str, object]], None] | None
+) -> int:
+    """Tell one mailbox, as text or to `told`; its exit code."""
+    reckoner = Reckoner(house.settings, house.spool, now)
+    try:
+        account = await reckoner.reckon(box, since)
+        if take and account.unknown:
+            taken = await reckoner.take(box, account.unknown)
+            if told is None:
+                print(f"boîte {box.name} : {taken} message(s) inconnu(s) relevé(s) maintenant ; nouveau compte :")
+            account = await reckoner.reckon(box, since)
     except HubError as error:
-        print(f"boîte {box.name} : ne peut pas être consultée maintenant ({error.private})")
+        if told is None:
+            print(f"boîte {box.name} : ne peut pas être consultée maintenant ({error.private})")
+        else:
+            told({"mailbox": box.name, "error": error.private})
         return 3
-    selected = account.selected
-    print(
-        f"boîte {box.name} : {selected.exists} message(s) annoncé(s) "
-        f"(UIDVALIDITY {selected.uidvalidity}, UIDNEXT {selected.uidnext or '?'})"
-    )
-    for fate, label in FATES.items():
-        print(f"  {label:<28} {account.counts[fate]:>8}")
-    if account.fresh:
-        print(f"  {'pas encore relevés':<28} {len(account.fresh):>8}   UID {ranges(account.fresh)}")
-    if account.unknown:
-        print(f"  {'INCONNUS DU HUB':<28} {len(account.unknown):>8}   UID {ranges(account.unknown)}")
-    if account.gone:
-        print(f"  (et {account.gone} relevé(s) auparavant, qui n'y sont plus : déplacés ou effacés)")
-    print("  le compte est bon" if account.balances else "  LE COMPTE N'EST PAS BON : hub status, puis le journal")
+    if told is None:
+        _print(house, box, account)
+    else:
+        told(_as_json(account))
     return 0 if account.balances else 1
 
 
-async def account_of(house: House, box: Mailbox) -> Account:
-    """Look into the mailbox, then into the spool. Raises Temporary, Permanent, Misconfigured."""
-    selected, there = await _announced(house.settings, box)
-    known = await house.database.read(lambda c: fates(c, box.name, selected.uidvalidity))
-    cursor = await house.spool.cursor(box.name)
-    last = cursor[1] if cursor is not None and cursor[0] == selected.uidvalidity else 0
-    missing = [uid for uid in there if uid not in known]
-    return Account(
-        selected=selected,
-        counts=Counter(known[uid] for uid in there if uid in known),
-        unknown=tuple(uid for uid in missing if uid <= last),
-        fresh=tuple(uid for uid in missing if uid > last),
-        gone=len(known.keys() - set(there)),
+def _print(house: House, box: Mailbox, account: Account) -> None:
+    selected, zone = account.selected, ZoneInfo(house.settings.site.timezone)
+    since = f" depuis le {account.since.astimezone(zone):%d/%m/%Y à %H:%M}" if account.since else ""
+    print(
+        f"boîte {box.name} : {account.announced} message(s) annoncé(s){since} "
+        f"(UIDVALIDITY {selected.uidvalidity}, UIDNEXT {selected.uidnext or '?'})"
     )
+    if account.is_new_epoch:
+        print("  l'opérateur a renuméroté la boîte : le hub la compare à nouveau en entier")
+    for fate, label in FATES.items():
+        _line(label, account.here[fate])
+    if account.fresh:
+        _line("pas encore relevés", len(account.fresh), f"UID {ranges(account.fresh)}")
+    if account.skipped:
+        _line(
+            "laissés dans la boîte",
+            len(account.skipped),
+            ", ".join(f"UID {uid} ({why})" for uid, why in account.skipped),
+        )
+    if account.unknown:
+        _line("INCONNUS DU HUB", len(account.unknown), f"UID {ranges(account.unknown)}")
+    if account.unlisted:
+        _line("ANNONCÉS MAIS NON MONTRÉS", account.unlisted)
+    if account.gone:
+        parts = ", ".join(f"{FATES[fate]} {account.gone[fate]}" for fate in FATES if account.gone[fate])
+        print(f"  (et {account.gone.total()} relevé(s) auparavant, qui n'y sont plus : déplacés ou effacés ; {parts})")
+    if account.moved_to is not None:
+        print(f"  (le dossier {box.move_to}, où le hub les déplace, en contient {account.moved_to})")
+    if account.balances:
+        print("  le compte est bon")
+    elif account.unknown:
+        print(f"  LE COMPTE N'EST PAS BON : pour relever les inconnus, hub ledger --mailbox {box.name} --take")
+    else:
+        print("  LE COMPTE N'EST PAS BON : demandez à l'opérateur pourquoi sa boîte annonce plus qu'elle ne montre")
 
 
-async def _announced(settings: Settings, box: Mailbox) -> tuple[Selected, tuple[int, ...]]:
-    """What the server says of the folder, and its UIDs."""
-    operator, watching = settings.operator_of(box), settings.watching
-    session = await open_session(
-        operator.imap,
-        client_context(operator, box.certificate or operator.certificate),
-        credentials_of(box, operator),
-        watching.connect_timeout.total_seconds(),
-        watching.command_timeout.total_seconds(),
-    )
-    try:
-        folder = await Folder.select(session, box.folder, read_only=True)
-        uids = await folder.uids_from(1)
-        await session.logout()
-        return folder.selected, uids
-    finally:
-        session.close()
+def _line(label: str, count: int, more: str = "") -> None:
+    print(f"  {label:<28} {count:>8}   {more}".rstrip())
+
+
+def _as_json(account: Account) -> dict[str, object]:
+    return {
+        "mailbox": account.mailbox,
+        "at": account.at.isoformat(),
+        "since": account.since.isoformat() if account.since else None,
+        "uidvalidity": account.selected.uidvalidity,
+        "uidnext": account.selected.uidnext,
+        "exists": account.selected.exists,
+        "announced": account.announced,
+        "here": _numbers(account.here),
+        "gone": _numbers(account.gone),
+        "fresh": ranges(account.fresh),
+        "skipped": [{"uid": uid, "reason": why} for uid, why in account.skipped],
+        "unknown": ranges(account.unknown),
+        "unlisted": account.unlisted,
+        "moved_to": account.moved_to,
+        "balances": account.balances,
+    }
+
+
+def _numbers(counts: Counter[Fate]) -> dict[str, int]:
+    return {fate.value: counts[fate] for fate in Fate}

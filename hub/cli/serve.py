@@ -1,4 +1,5 @@
-"""`hub serve` runs the service; `hub worker` is one of its processes (a sysadmin may start more by hand)."""
+"""`hub serve` runs the service. Its parts, for several machines (docs/growing.md): `hub watch` watches and sweeps
+without worker processes; `hub worker` carries, and is also what `hub serve` starts."""
 
 from __future__ import annotations
 
@@ -8,14 +9,14 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hub.cli import alarms
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
 from hub.settings import Settings
-from hub.wiring import now, open_house
+from hub.wiring import open_house
 from hub.wiring.rulebook import load_rulebook
 from hub.worker.actors import CarryingWorker
 from hub.worker.service import Service
@@ -23,18 +24,32 @@ from hub.worker.service import Service
 log = logging.getLogger("hub.serve")
 
 
+HostName = Annotated[
+    str | None,
+    typer.Option("--host-name", envvar="HUB_HOST_NAME", help="Nom de cette machine parmi celles du site."),
+]
+
+
 def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
+    app.command("watch")(watch)
     app.command("worker")(worker)
 
 
-def serve(site: SiteOption = HERE) -> None:
+def serve(site: SiteOption = HERE, host_name: HostName = None) -> None:
     """Relève les boîtes aux lettres, traite et répond, jusqu'à l'arrêt (Ctrl-C ou SIGTERM)."""
+    _run(site, host_name, processes=None)
+
+
+def watch(site: SiteOption = HERE, host_name: HostName = None) -> None:
+    """Relève les boîtes aux lettres et relance ce qui attend, sans traiter (« hub worker » traite, ici ou ailleurs)."""
+    _run(site, host_name, processes=0)
+
+
+def _run(site: Path, host_name: str | None, processes: int | None) -> None:
     settings = settings_of(site)
     start_logging(settings)
     load_rulebook(settings)  # wrong rules are told here and now, not by a worker that cannot start
-    for alarm in alarms.of_certificates(settings, now()):
-        log.warning("%s", alarm.text)
     house = open_house(settings)
 
     async def run() -> None:
@@ -44,7 +59,8 @@ def serve(site: SiteOption = HERE) -> None:
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        await Service(house, settings_file(site).resolve()).run(stop)
+        service = Service(house, settings_file(site).resolve(), processes=processes, host_name=host_name)
+        await service.run(stop)
 
     try:
         asyncio.run(run())

@@ -115,7 +115,9 @@ async def _tell_contents(console: Console, house: House, message_id: str, save: 
     hub = house.start()
     raw = await house.spool.raw((await known(house, message_id)).envelope)
     if save is not None:
-        save.write_bytes(raw)
+        with save.open("wb") as file:
+            async for piece in raw.pieces():
+                file.write(piece)
         console.print(f"Message enregistré dans {save}.")
     parsed = await hub.reader.read(raw)
     thought = await house.spool.thought(message_id)

@@ -12,6 +12,7 @@ from hub.cli.site import settings_of
 from hub.database import Database
 from hub.errors import Misconfigured
 from hub.settings import default_config_dir
+from hub.spool.marker import belong
 from hub.trust.keys import KeyRing
 
 STARTER = """\
@@ -58,6 +59,7 @@ def init(
     database = Database(settings.database_url)
     try:
         migrations.upgrade(database)
+        belong(database, KeyRing.load(settings.key_file), settings.data_dir / "blobs")
     finally:
         database.close()
     for name in filter(None, made):

@@ -7,7 +7,7 @@ import asyncio
 
 import typer
 
-from hub.cli import alarms
+from hub.alerts import Gatherer, alerts_of, when
 from hub.cli.show import STATES
 from hub.cli.site import HERE, SiteOption, opened
 from hub.wiring import House, now
@@ -28,24 +28,21 @@ def status(site: SiteOption = HERE) -> None:
 async def _tell(house: House) -> bool:
     """Whether somebody must act."""
     settings, at = house.settings, now()
-    counts, work = await house.spool.counts(), await house.records.work()
-    compared, late = await house.spool.compared(), await house.spool.overdue(at - alarms.CARRIED_LATE)
-    long = await house.spool.unfinished(at - alarms.UNDER_WAY_LONG)
+    facts = await Gatherer(settings, house.spool, house.records).facts(at)
+    look = facts.look
     for state, label in STATES.items():
-        print(f"{label:<28} {counts.get(state, 0):>8}")
-    print(f"{'décisions à prendre':<28} {len(work):>8}")
+        print(f"{label:<28} {facts.counts.get(state, 0):>8}")
+    print(f"{'décisions à prendre':<28} {facts.decisions:>8}")
+    if look.carried_at is not None:
+        print(f"{'dernier traitement':<28} le {when(look.carried_at, settings)}")
     for mailbox in settings.mailboxes:
-        last = compared.get(mailbox.name)
-        print(
-            f"{f'boîte {mailbox.name}':<28} {f'relevée le {alarms.when(last, settings)}' if last else 'jamais relevée'}"
-        )
-    if work:
+        cursor, reckoned = look.cursors.get(mailbox.name), look.reckoned.get(mailbox.name)
+        read = f"relevée le {when(cursor.compared_at, settings)}" if cursor else "jamais relevée"
+        counted = f", comptée le {when(reckoned.at, settings)}" if reckoned else ""
+        print(f"{f'boîte {mailbox.name}':<28} {read}{counted}")
+    if facts.decisions:
         print("Des messages attendent une décision : hub held")
-    raised = [
-        *alarms.of_mailboxes(settings, compared, at),
-        *alarms.of_carrying(late, long),
-        *alarms.of_certificates(settings, at),
-    ]
-    for alarm in raised:
-        print(f"{'ALARME' if alarm.is_urgent else 'À prévoir'} : {alarm.text}")
-    return bool(work) or any(alarm.is_urgent for alarm in raised)
+    raised = alerts_of(settings, facts, at)
+    for alert in raised:
+        print(f"{'ALARME' if alert.is_urgent else 'À prévoir'} : {alert.text}")
+    return bool(facts.decisions) or any(alert.is_urgent for alert in raised)

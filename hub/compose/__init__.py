@@ -8,7 +8,8 @@ no `X-MSS-*` header of an incoming message is ever copied (RH-66).
 """
 
 from hub.compose.answer import receipt
+from hub.compose.carried import Carried, Mail, survey
 from hub.compose.letter import Letterhead
-from hub.compose.relay import copy, notice
+from hub.compose.relay import COPY_SUBJECT, copy, notice
 
-__all__ = ["Letterhead", "copy", "notice", "receipt"]
+__all__ = ["COPY_SUBJECT", "Carried", "Letterhead", "Mail", "copy", "notice", "receipt", "survey"]

@@ -9,18 +9,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from hub import receipts
+from hub.compose.carried import Carried, Mail
 from hub.compose.headers import message_id as clean_id
 from hub.compose.headers import one_line
 from hub.compose.letter import (
     Letterhead,
+    around,
     header_block,
-    multipart,
-    original_part,
+    original_head,
     text_part,
-    transfer_encoding,
-    with_crlf,
 )
 from hub.message import ParsedMessage, Receipt
+from hub.raw import Raw
 
 _MARKER = "XDM/1.0/DDM"
 _SUBJECT_MOST = 900  # characters of the original's subject; an honest one has 100
@@ -56,13 +56,14 @@ répondez à la boîte ci-dessus. Le message d'origine, avec ses pièces jointes
 
 def receipt(
     original: ParsedMessage,
-    original_raw: bytes,
+    original_raw: Raw,
+    carried: Carried,
     step: Receipt,
     letterhead: Letterhead,
     message_id: str,
     at: datetime,
-) -> bytes:
-    """The whole MDN, ready to be sent. `at` is aware.
+) -> Mail:
+    """The whole MDN, ready to be sent. `carried` is the survey of the original, `at` is aware.
 
     The receipt says sent manually when `step.by` is somebody else than the hub.
     """
@@ -86,15 +87,13 @@ def receipt(
         label=step.label,
         by_hand=step.by != "hub",
     )
-    carried = with_crlf(original_raw)
-    encoding = transfer_encoding(carried)
     parts = [
         text_part(_words(step, letterhead)),
         b"Content-Type: message/disposition-notification\r\n\r\n" + fields + b"\r\n",
-        original_part(carried, encoding),
+        original_head(carried.encoding),
     ]
-    kind = b"multipart/report; report-type=disposition-notification"
-    return head + multipart(kind, parts, message_id, carried, encoding)
+    before, after = around(b"multipart/report; report-type=disposition-notification", parts, carried)
+    return Mail(head + before, original_raw, carried, after)
 
 
 def _subject(original: str, code: int) -> str:

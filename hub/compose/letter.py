@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
+from hub.compose.carried import Carried
 from hub.compose.headers import address_header, ids_header, plain_header, text_header
-
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_LINE_MOST = 998  # RFC 5322 §2.1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,50 +59,21 @@ def text_part(text: str) -> bytes:
     return head + body + b"\r\n"
 
 
-def original_part(original: bytes, encoding: bytes, disposition: bytes = b"") -> bytes:
-    """The original message as it came, byte for byte with CRLF line ends. `encoding` is its `transfer_encoding`.
+def original_head(encoding: bytes, disposition: bytes = b"") -> bytes:
+    """Headers of the part that carries the original message as it came. `encoding` is that of its `Carried`.
 
     message/rfc822 may not be encoded (RFC 2046 §5.2.1): 8-bit bytes or over-long lines are declared `8bit`, and the
     sender announces BODY=8BITMIME where the server knows it. Lines over 998 would need `binary`, which no operator
     is known to take; every relay met passes them, or folds them.
     """
     extra = b"Content-Disposition: " + disposition + b"\r\n" if disposition else b""
-    return (
-        b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: "
-        + encoding
-        + b"\r\n"
-        + extra
-        + b"\r\n"
-        + original
-        + b"\r\n"
-    )
+    return b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: " + encoding + b"\r\n" + extra + b"\r\n"
 
 
-def with_crlf(original: bytes) -> bytes:
-    """The same bytes when every line ends with CRLF already, else with every bare CR or LF made one."""
-    if original.count(b"\r\n") == original.count(b"\n") == original.count(b"\r"):
-        return original
-    return _LINE_END.sub(b"\r\n", original)
-
-
-def transfer_encoding(raw: bytes) -> bytes:
-    """`7bit`, or `8bit` for bytes with 8-bit characters or over-long lines (CRLF line ends)."""
-    return b"7bit" if raw.isascii() and max(map(len, raw.split(b"\r\n"))) <= _LINE_MOST else b"8bit"
-
-
-def multipart(subtype: bytes, parts: list[bytes], message_id: str, original: bytes, encoding: bytes) -> bytes:
-    """Content-Type and body of a multipart; `encoding` is that of its widest part.
-
-    The boundary comes from the Message-ID and stands nowhere in `original` (the only foreign bytes), so that nobody
-    can choose a message that ends our parts.
-    """
-    number = 0
-    while (boundary := _boundary(message_id, number)) in original:
-        number += 1
-    head = b"Content-Type: " + subtype + b';\r\n boundary="' + boundary + b'"\r\n'
-    head += b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n"
-    return head + b"".join(b"--" + boundary + b"\r\n" + part for part in parts) + b"--" + boundary + b"--\r\n"
-
-
-def _boundary(message_id: str, number: int) -> bytes:
-    return b"=_hub_" + hashlib.sha256(f"{number} {message_id}".encode("utf-8", "replace")).hexdigest()[:32].encode()
+def around(subtype: bytes, parts: list[bytes], carried: Carried) -> tuple[bytes, bytes]:
+    """(what stands before the original, what stands after it): Content-Type and body of a multipart whose last part,
+    of which `parts` has the headers only, is the original."""
+    head = b"Content-Type: " + subtype + b';\r\n boundary="' + carried.boundary + b'"\r\n'
+    head += b"Content-Transfer-Encoding: " + carried.encoding + b"\r\n\r\n"
+    dashed = b"--" + carried.boundary
+    return head + b"".join(dashed + b"\r\n" + part for part in parts), b"\r\n" + dashed + b"--\r\n"

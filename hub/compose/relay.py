@@ -8,16 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from hub.compose.carried import Carried, Mail
 from hub.compose.headers import one_line
-from hub.compose.letter import (
-    Letterhead,
-    header_block,
-    multipart,
-    original_part,
-    text_part,
-    transfer_encoding,
-    with_crlf,
-)
+from hub.compose.letter import Letterhead, around, header_block, original_head, text_part
+from hub.raw import Raw
 
 COPY_SUBJECT = "Copie d'un message reçu"
 NOTICE_SUBJECT = "Avis du hub : un message reçu vous concerne"
@@ -41,22 +35,22 @@ santé et ne nomme personne.
 
 
 def copy(
-    original_raw: bytes,
+    original: Raw,
+    carried: Carried,
     letterhead: Letterhead,
     recipient: str,
     message_id: str,
     at: datetime,
     subject: str = COPY_SUBJECT,
-) -> bytes:
-    """The message as it came, attached whole to a mail of ours. `at` is aware."""
-    carried = with_crlf(original_raw)
-    encoding = transfer_encoding(carried)
+) -> Mail:
+    """The message as it came, attached whole to a mail of ours. `carried` is its survey, `at` is aware."""
     parts = [
         text_part(_COPY.format(address=one_line(letterhead.address))),
-        original_part(carried, encoding, b'attachment; filename="message_original.eml"'),
+        original_head(carried.encoding, b'attachment; filename="message_original.eml"'),
     ]
     head = header_block(letterhead, recipient, subject, message_id, at, auto="auto-generated")
-    return head + multipart(b"multipart/mixed", parts, message_id, carried, encoding)
+    before, after = around(b"multipart/mixed", parts, carried)
+    return Mail(head + before, original, carried, after)
 
 
 def notice(
@@ -66,9 +60,9 @@ def notice(
     at: datetime,
     reason: str = "",
     subject: str = NOTICE_SUBJECT,
-) -> bytes:
+) -> Mail:
     """A mail that says only that something happened, and why. `reason` is a code or a French sentence without health
     data, "" for none; `at` is aware."""
     why = f"\nMotif : {one_line(reason)}\n" if one_line(reason) else ""
     head = header_block(letterhead, recipient, subject, message_id, at, auto="auto-generated")
-    return head + text_part(_NOTICE.format(address=one_line(letterhead.address), reason=why))
+    return Mail(head + text_part(_NOTICE.format(address=one_line(letterhead.address), reason=why)))

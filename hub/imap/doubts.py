@@ -39,6 +39,9 @@ class Doubts:
         if doubt.strikes >= STRIKES_MOST:
             doubt.not_before = now + self._rest
 
+    def strikes(self, uid: int) -> int:
+        return self._doubts[uid].strikes if uid in self._doubts else 0
+
     def skip(self, uid: int, reason: str, now: float) -> None:
         """Report it at once: there is nothing to try before the next poll."""
         self._doubts[uid] = _Doubt(STRIKES_MOST, reason, now + self._rest)

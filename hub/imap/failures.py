@@ -6,7 +6,15 @@ connection usable. `PeerRefused` needs a human (certificate, password, TLS), so 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
 from hub.errors import Permanent, Temporary
+
+# Response codes (RFC 5530; THROTTLED is Yahoo's and others') that speak of the server's state, not of what was asked.
+PASSING = ("unavailable", "inuse", "limit", "throttled")
+SPOOL_DEADLINE = 120.0  # seconds; SQLite alone may be busy for 30
 
 
 class ConnectionLost(Temporary):
@@ -23,6 +31,11 @@ class CommandRefused(Temporary):
     def __init__(self, code: str) -> None:
         super().__init__(f"imap command refused: {code}")
         self.code = code
+
+    @property
+    def is_passing(self) -> bool:
+        """Nothing is wrong with what was asked: the server asks to be left alone for a while."""
+        return self.code.rpartition("-")[2] in PASSING
 
 
 class MessageGone(Temporary):
@@ -53,6 +66,26 @@ class PeerRefused(Permanent):
             "Vérifiez la configuration de la boîte avec votre opérateur MSSanté ; le hub réessaie de lui-même.",
         )
         self.code = code
+
+
+class SpoolSilent(Temporary):
+    """The spool did not answer within SPOOL_DEADLINE: what it was asked may be done, or not; it may be asked again."""
+
+    code = "spool-timeout"
+
+    def __init__(self) -> None:
+        super().__init__("the spool does not answer")
+
+
+@contextlib.asynccontextmanager
+async def spool_deadline() -> AsyncIterator[None]:
+    """Around each question to the spool. A disk that hangs in the kernel is still waited for: no thread may write to
+    a blob that was given up."""
+    try:
+        async with asyncio.timeout(SPOOL_DEADLINE):
+            yield
+    except TimeoutError:
+        raise SpoolSilent from None
 
 
 # OpenSSL's verify codes (X509_V_ERR_…) that an operator's certificate really meets, in words for the log.

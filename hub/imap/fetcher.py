@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from hub import settings
 from hub.imap.doubts import Doubts
-from hub.imap.failures import CommandRefused, ConnectionLost, MessageGone, MessageTooLarge
+from hub.imap.failures import CommandRefused, ConnectionLost, MessageGone, MessageTooLarge, spool_deadline
 from hub.imap.folder import Folder, Listed
 from hub.imap.grammar import message_id_in
 from hub.ports import BlobSink, Intake
 
+PIECE_LEAST = 64 * 1024  # a slow or broken line still brings so much within a deadline
 BATCH_MESSAGES = 50  # short messages in one FETCH: one a command costs 35 % of the rate (performance.md §4)
 
 
@@ -63,8 +64,9 @@ class Fetcher:
         try:
             raws = await self._short_ones(folder, batch) if len(batch) > 1 else {}
             for item in batch:
-                if item.uid in raws:
-                    loaded.append(await self._in_blob(item, raws.pop(item.uid)))
+                raw = raws.pop(item.uid, None)
+                if raw is not None and len(raw) == item.size:  # else the server's word on its end is asked for
+                    loaded.append(await self._in_blob(item, raw))
                 elif (one := await self._long_one(folder, item)) is not None:
                     loaded.append(one)
         except BaseException as error:
@@ -79,13 +81,16 @@ class Fetcher:
     async def _short_ones(self, folder: Folder, batch: tuple[Listed, ...]) -> dict[int, bytes]:
         try:
             return await folder.raws([item.uid for item in batch], self._watching.piece)
-        except CommandRefused:
+        except CommandRefused as refused:
+            if refused.is_passing:
+                raise folder.session.surprise(refused.code) from None
             return {}  # one of them: ask for each alone
 
     async def _in_blob(self, item: Listed, raw: bytes) -> Loaded:
         blob = await self._intake.new_blob()
         try:
-            await blob.write(raw)
+            async with spool_deadline():
+                await blob.write(raw)
         except BaseException:
             await blob.discard()
             raise
@@ -98,24 +103,35 @@ class Fetcher:
         async def write(piece: bytes) -> None:
             nonlocal head
             head = head or piece
-            await blob.write(piece)
+            async with spool_deadline():
+                await blob.write(piece)
 
         blob = await self._intake.new_blob()
         try:
-            await folder.raw(item.uid, write, self._watching.piece, self._watching.message_most, item.size)
+            await folder.raw(item.uid, write, self._piece(item.uid), self._watching.message_most, item.size)
             return Loaded(item, blob, message_id_in(head))
         except BaseException as error:
             await blob.discard()
             match error:
                 case MessageGone():
-                    self._on_gone(item.uid)
+                    if await folder.still_there([item.uid]):
+                        self._strike(item.uid, "fetch-nothing")
+                    else:
+                        self._on_gone(item.uid)
                 case MessageTooLarge():
                     self._doubts.skip(item.uid, error.code, asyncio.get_running_loop().time())
+                case CommandRefused() if error.is_passing:
+                    raise folder.session.surprise(error.code) from None
                 case CommandRefused():
                     self._strike(item.uid, error.code)
                 case _:
                     raise
             return None
+
+    def _piece(self, uid: int) -> int:
+        """A message that timed out, or was cut, is asked for in smaller pieces: each has a deadline of its own."""
+        piece = self._watching.piece
+        return max(min(piece, PIECE_LEAST), piece >> 2 * self._doubts.strikes(uid))
 
     def _strike(self, uid: int, code: str) -> None:
         self._doubts.strike(uid, code, asyncio.get_running_loop().time())

@@ -10,33 +10,57 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from hub.imap.failures import CommandRefused, MessageGone, MessageTooLarge
-from hub.imap.grammar import Fetched, folder_name, message_id_in, read_fetch, read_search, response_code, uid_set
-from hub.imap.session import LITERAL_MOST, Session
-from hub.imap.wire import SurpriseOnWire
+from hub.imap.grammar import (
+    Fetched,
+    day_word,
+    folder_name,
+    message_id_in,
+    nz_number,
+    read_fetch,
+    read_search,
+    response_code,
+    uid_set,
+)
+from hub.imap.protocol import LITERAL_MOST
+from hub.imap.session import Session
+from hub.imap.wire import LINE_MOST, SurpriseOnWire
 
 WINDOW = 50_000  # UIDs asked in one SEARCH of a big folder: its answer stays under the cap on a line
+WINDOWS_MOST = 200  # in one look: UIDs may be sparse, or a lie, and each look notes how far it came
 CHUNK = 500  # UIDs named in one command
 BATCH_MOST = 4 * 1024**2  # bytes kept for one batch of short messages, whatever sizes were announced
+LISTING_MOST = 2 * 1024**2  # bytes kept for a listing of CHUNK messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """What SELECT said. `uidnext` is None when the server does not tell."""
+    """What SELECT said. `uidnext` is None when the server does not tell; without `has_lasting_uids` (UIDNOTSTICKY,
+    RFC 4315) a UID may name another message at the next connection, whatever UIDVALIDITY says."""
 
     uidvalidity: int
     uidnext: int | None
     exists: int
     permanent_flags: frozenset[str]  # small letters
     is_read_only: bool
+    has_lasting_uids: bool = True
 
     def takes(self, flag: str) -> bool:
         """Whether the server promises to keep this flag or keyword (RFC 3501 §7.1, PERMANENTFLAGS)."""
         if self.is_read_only:
             return False
         return flag.lower() in self.permanent_flags or (not flag.startswith("\\") and "\\*" in self.permanent_flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """UIDs found, ascending, and the UID up to which this look went; `is_whole`: to the end of the folder."""
+
+    uids: tuple[int, ...]
+    until: int
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,47 +84,85 @@ class Folder:
     async def select(cls, session: Session, name: str, *, read_only: bool = False) -> Folder:
         """With `read_only` by EXAMINE, which changes nothing. Raises CommandRefused (no such folder), ConnectionLost
         (also when there is no UIDVALIDITY: without it no UID can be trusted to name the same message twice)."""
-        reply = await session.command("EXAMINE" if read_only else "SELECT", folder_name(name), keeps=(b"OK", b"EXISTS"))
-        codes = dict(response_code(a[0][5:]) for a in reply.answers if a[0][2:5].upper() == b"OK ")
+        session.epoch = None
+        reply = await session.command(
+            "EXAMINE" if read_only else "SELECT", folder_name(name), keeps=(b"OK", b"NO"), kept_most=LITERAL_MOST
+        )
+        codes: dict[str, str] = {}
+        for answer in reply.answers:
+            result, _, text = answer[0][2:].partition(b" ")
+            if result.upper() in (b"OK", b"NO"):  # `* NO [UIDNOTSTICKY] …`
+                codes.update([response_code(text)])
         codes.setdefault("PERMANENTFLAGS", r"(\Answered \Flagged \Deleted \Seen \Draft)")  # RFC 3501 §6.3.1: assume all
-        if not codes.get("UIDVALIDITY", "").isdigit():
+        session.epoch = nz_number(codes.get("UIDVALIDITY", ""))
+        if session.epoch is None:
             raise session.surprise("no-uidvalidity")
-        uidnext = codes.get("UIDNEXT", "")
         selected = Selected(
-            uidvalidity=int(codes["UIDVALIDITY"]),
-            uidnext=int(uidnext) if uidnext.isdigit() else None,
+            uidvalidity=session.epoch,
+            uidnext=nz_number(codes.get("UIDNEXT", "")),
             exists=session.exists,
             permanent_flags=frozenset(codes["PERMANENTFLAGS"].strip("()").lower().split()),
             is_read_only=response_code(reply.text)[0] == "READ-ONLY",
+            has_lasting_uids="UIDNOTSTICKY" not in codes,
         )
         return cls(session, selected)
 
     async def uids_from(self, first: int) -> tuple[int, ...]:
-        """UIDs now in the folder, from `first` on, ascending."""
+        """All UIDs now in the folder, from `first` on, ascending."""
+        found: list[int] = []
+        while True:
+            look = await self.look(first)
+            found += look.uids
+            first = look.until + 1
+            if look.is_whole:
+                return tuple(found)
+
+    async def look(self, first: int) -> Look:
+        """The UIDs from `first` on; a big folder takes several looks, so that no answer and no list grows with it."""
         self.session.forget_news()
         if self.session.exists <= WINDOW:
-            found = await self._search(f"{first}:*")
-        else:
-            found = set()
-            most = max(await self._search("*"), default=0)
-            for low in range(first, most + 1, WINDOW):
-                found |= await self._search(f"{low}:{low + WINDOW - 1}")
-        # `n:*` names the last message even when its UID is under n (RFC 3501 §9, seq-range)
-        return tuple(sorted(uid for uid in found if uid >= first))
+            # `n:*` names the last message even when its UID is under n (RFC 3501 §9, seq-range)
+            uids = sorted(uid for uid in await self._search(f"{first}:*") if uid >= first)
+            return Look(tuple(uids), max(uids, default=first - 1), True)
+        most = max(await self._search("*"), default=0)
+        found: set[int] = set()
+        low = first
+        for _ in range(WINDOWS_MOST):
+            if low > most or len(found) >= WINDOW:
+                break
+            high = low + WINDOW - 1
+            found |= {uid for uid in await self._search(f"{low}:{high}") if low <= uid <= high}
+            low = high + 1
+        until = max(min(low - 1, most), first - 1, max(found, default=0))
+        return Look(tuple(sorted(found)), until, low > most)
 
-    async def _search(self, uids: str) -> set[int]:
-        reply = await self.session.command("SEARCH", "UID", uids, by_uid=True, keeps=(b"SEARCH",))
+    async def still_there(self, uids: Collection[int]) -> frozenset[int]:
+        """Those that the server still counts as messages of the folder."""
+        return frozenset(await self._search(uid_set(uids)) & set(uids)) if uids else frozenset()
+
+    async def arrived_since(self, uids: Sequence[int], day: date) -> frozenset[int]:
+        """Those of these UIDs (ascending) whose INTERNALDATE is of that day or later, in the server's own time zone."""
+        if not uids:
+            return frozenset()
+        return frozenset(await self._search(f"{uids[0]}:{uids[-1]}", "SINCE", day_word(day)) & set(uids))
+
+    async def _search(self, uids: str, *more: str) -> set[int]:
+        reply = await self.session.command(
+            "SEARCH", "UID", uids, *more, by_uid=True, keeps=(b"SEARCH",), kept_most=LINE_MOST
+        )
         with self._no_surprise():
             return {uid for answer in reply.answers for uid in read_search(answer)}
 
     async def listing(self, uids: Iterable[int]) -> tuple[Listed, ...]:
-        """Size, date and flags of those UIDs that are still there, by UID."""
-        listed = {}
+        """Size, date and flags of those UIDs that the server tells of, by UID. One that it tells no size of has size
+        0; whether one that is absent here is really gone, `still_there` says."""
+        listed: dict[int, Listed] = {}
         for chunk in _chunks(uids):
+            wanted = set(chunk)
             for found in await self._fetch(chunk, "(UID INTERNALDATE RFC822.SIZE FLAGS)"):
-                if found.uid in chunk and found.size is not None:
+                if found.uid in wanted and (found.size is not None or found.uid not in listed):
                     flags = found.flags or frozenset()
-                    listed[found.uid] = Listed(found.uid, found.size, found.received_at, flags)
+                    listed[found.uid] = Listed(found.uid, found.size or 0, found.received_at, flags)
         return tuple(listed[uid] for uid in sorted(listed))
 
     async def message_id(self, uid: int) -> str | None:
@@ -132,7 +194,8 @@ class Folder:
         """One message given to `write` in pieces of at most `piece` bytes; returns its size.
 
         The message ends with a piece shorter than asked. When the sum is not the announced RFC822.SIZE, one more
-        piece is asked for beyond the end, so that neither a wrong announcement nor a short piece cuts a message.
+        piece is asked for beyond the end, so that neither a wrong announcement nor a short piece cuts a message; then
+        the last byte is asked for once more: a message that another client deletes meanwhile also ends like this.
         Raises MessageGone, MessageTooLarge, CommandRefused, ConnectionLost."""
         offset = 0
         while True:
@@ -142,17 +205,21 @@ class Folder:
             if body:
                 await write(body)
             offset += len(body)
-            if not body or (len(body) < piece and offset == announced):
+            if offset == announced and len(body) < piece:
+                return offset
+            if not body:
+                if not (offset and await self._piece(uid, offset - 1, 1)):
+                    raise CommandRefused("fetch-cut")
                 return offset
 
-    async def _piece(self, uid: int, offset: int, piece: int) -> bytes:
-        items = f"(UID BODY.PEEK[]<{offset}.{piece}>)"
-        fetched = await self._fetch([uid], items, literal_most=piece, kept_most=2 * piece + LITERAL_MOST)
+    async def _piece(self, uid: int, offset: int, length: int) -> bytes:
+        items = f"(UID BODY.PEEK[]<{offset}.{length}>)"
+        fetched = await self._fetch([uid], items, literal_most=length, kept_most=2 * length + LITERAL_MOST)
         ours = [f for f in fetched if f.uid == uid and (f.body is not None or f.flags is None)]
         if not ours:
             raise MessageGone
         if ours[0].body is None:
-            if offset:
+            if offset and length > 1:
                 return b""  # some servers say NIL for "beyond the end"
             raise CommandRefused("fetch-nil")
         if ours[0].origin != offset:
@@ -168,17 +235,19 @@ class Folder:
             verified |= {uid for uid in chunk if uid not in flags or flag.lower() in flags[uid]}
         return frozenset(verified)
 
-    async def moved(self, uids: Iterable[int], target: str) -> frozenset[int]:
+    async def moved(self, uids: Iterable[int], target: str, copied: set[int] | None = None) -> frozenset[int]:
         """Move to another folder, made when it is missing (RH-23), and look again: the UIDs that left this folder.
 
         With MOVE (RFC 6851), else COPY, \\Deleted and UID EXPUNGE (UIDPLUS). Without UIDPLUS the originals stay here
         marked \\Deleted, which counts as moved: a plain EXPUNGE would also remove what others marked. A crash between
-        COPY and EXPUNGE leaves a second copy in the target, never none."""
+        COPY and EXPUNGE leaves a second copy in the target, never none; `copied` remembers, for the next try, those
+        whose COPY was answered."""
         gone: set[int] = set()
+        copied = set() if copied is None else copied
         for chunk in _chunks(uids):
             present = await self._present(chunk)
             if present:
-                await self._move(present, target)
+                await self._move(present, target, copied)
             gone |= set(chunk) - await self._present(chunk)
         return frozenset(gone)
 
@@ -195,22 +264,25 @@ class Folder:
                 flags[found.uid] = frozenset(flag.lower() for flag in found.flags)
         return flags
 
-    async def _move(self, uids: Collection[int], target: str) -> None:
-        named, folder = uid_set(uids), folder_name(target)
+    async def _move(self, uids: set[int], target: str, copied: set[int]) -> None:
         verb = "MOVE" if "MOVE" in self.session.capabilities else "COPY"
-        try:
-            await self.session.command(verb, named, folder, by_uid=True)
-        except CommandRefused:
-            with contextlib.suppress(CommandRefused):  # it was there already: the next answer says what is wrong
-                await self.session.command("CREATE", folder)
-            await self.session.command(verb, named, folder, by_uid=True)
+        if wanted := uids - copied:
+            named, folder = uid_set(wanted), folder_name(target)
+            try:
+                await self.session.command(verb, named, folder, by_uid=True)
+            except CommandRefused:
+                with contextlib.suppress(CommandRefused):  # it was there already: the next answer says what is wrong
+                    await self.session.command("CREATE", folder)
+                await self.session.command(verb, named, folder, by_uid=True)
         if verb == "COPY":
+            copied |= wanted
+            named = uid_set(uids)
             await self.session.command("STORE", named, "+FLAGS.SILENT", r"(\Deleted)", by_uid=True)
             if "UIDPLUS" in self.session.capabilities:
                 await self.session.command("EXPUNGE", named, by_uid=True)
 
     async def _fetch(
-        self, uids: Collection[int], items: str, literal_most: int = LITERAL_MOST, kept_most: int = 16 * 1024**2
+        self, uids: Collection[int], items: str, literal_most: int = LITERAL_MOST, kept_most: int = LISTING_MOST
     ) -> list[Fetched]:
         reply = await self.session.command(
             "FETCH",

@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from hub.imap.wire import Answer, SurpriseOnWire
 
@@ -24,6 +24,8 @@ _SECTION = re.compile(rb"BODY\[([^\]]*)\](?:<(\d+)>)?$", re.IGNORECASE)
 _CODE = re.compile(rb"\[([A-Za-z0-9.-]{1,32})(?: ([^\]]*))?\]")
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+UID_MOST = 2**32 - 1  # RFC 3501 §9: UIDs and UIDVALIDITY are nz-numbers of 32 bits
+WORDS_MOST = 1_000  # flags of one message, and other words of one FETCH answer: memory, not line length, is the limit
 MESSAGE_ID_MOST = 998  # characters kept: RFC 5322 §2.1.1, one line
 
 
@@ -65,6 +67,11 @@ def uid_set(uids: Iterable[int]) -> str:
 def written_date(at: datetime) -> str:
     """INTERNALDATE as APPEND wants it, quoted; `at` is aware."""
     return f'"{at.day:02d}-{_MONTHS[at.month - 1]}-{at.year:04d} {at:%H:%M:%S %z}"'
+
+
+def day_word(day: date) -> str:
+    """As SEARCH wants it (RFC 3501 §9, date)."""
+    return f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04d}"
 
 
 # --- what we read -------------------------------------------------------------------------------------------------
@@ -128,11 +135,15 @@ def _items(answer: Answer, start: int) -> list[tuple[bytes, Value]]:
                 return items
         elif depth >= 2:
             inner.append(token or b"")
+            if len(inner) > WORDS_MOST:
+                raise SurpriseOnWire("answer-cap")
         elif name is None:
             name = token
         else:
             items.append((name, token))
             name = None
+            if len(items) > WORDS_MOST:
+                raise SurpriseOnWire("answer-cap")
     raise SurpriseOnWire("fetch-syntax")
 
 
@@ -164,7 +175,7 @@ def _number(value: Value) -> int | None:
 
 
 def read_date(text: bytes) -> datetime | None:
-    """An INTERNALDATE in UTC; None when it is none (some servers send year 0)."""
+    """An INTERNALDATE in UTC; None when it is none (some servers send year 0, and whoever APPENDs may name any)."""
     found = _DATE.match(text)
     if found is None or found.group(2).decode().title() not in _MONTHS:
         return None
@@ -172,9 +183,10 @@ def read_date(text: bytes) -> datetime | None:
     offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes)) * (-1 if sign == "-" else 1)
     try:
         local = datetime(int(year), _MONTHS.index(month.title()) + 1, int(day), int(hour), int(minute), int(second))
-        return local.replace(tzinfo=timezone(offset)).astimezone(UTC)
+        moment = local.replace(tzinfo=timezone(offset)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if 1970 <= moment.year < 9999 else None  # with these one can count on, in any zone
 
 
 def read_search(answer: Answer) -> list[int]:
@@ -184,7 +196,16 @@ def read_search(answer: Answer) -> list[int]:
         return []
     if not all(word.isdigit() and len(word) <= 10 for word in words[2:]):
         raise SurpriseOnWire("search-syntax")
-    return [int(word) for word in words[2:]]
+    found = [int(word) for word in words[2:]]
+    if max(found, default=0) > UID_MOST:
+        raise SurpriseOnWire("search-syntax")
+    return found
+
+
+def nz_number(text: str) -> int | None:
+    """A UIDVALIDITY or UIDNEXT; None when it is none: 0, more than 32 bits, no number."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+    return number if 0 < number <= UID_MOST else None
 
 
 def response_code(text: bytes) -> tuple[str, str]:

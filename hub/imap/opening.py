@@ -5,7 +5,7 @@ Implicit TLS, or STARTTLS that is mandatory: in clear only the greeting is read,
 when a human is needed (no STARTTLS, untrusted certificate, refused authentication), ConnectionLost otherwise.
 
 A refused authentication is PeerRefused unless the server says by a response code of RFC 5530 that it will pass
-(UNAVAILABLE, INUSE, LIMIT, SERVERBUG): repeating wrong credentials at short intervals would lock the mailbox.
+(UNAVAILABLE, INUSE, LIMIT, THROTTLED, SERVERBUG): repeating wrong credentials often would lock the mailbox.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Literal
 
 from hub import settings
 from hub.errors import Misconfigured
-from hub.imap.failures import CommandRefused, ConnectionLost, PeerRefused
+from hub.imap.failures import PASSING, CommandRefused, ConnectionLost, PeerRefused
 from hub.imap.grammar import quoted
 from hub.imap.session import Session
 
-_PASSING = ("unavailable", "inuse", "limit", "serverbug")  # RFC 5530 §3
+_PASSING = (*PASSING, "serverbug")
 
 
 @dataclass(frozen=True, slots=True)

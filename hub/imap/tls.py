@@ -22,6 +22,7 @@ class TlsLayer:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self.is_established = False
+        self.is_over = False  # the peer said goodbye (close_notify)
 
     def start(self) -> None:
         """Make the first flight ready to `drain`."""
@@ -61,6 +62,8 @@ class TlsLayer:
     def _read(self) -> bytes:
         """One piece; empty when more sealed bytes are needed or the peer said goodbye."""
         try:
-            return self._tls.read(_READ)
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            clear = self._tls.read(_READ)
+        except ssl.SSLWantReadError:
             return b""
+        self.is_over = not clear
+        return clear

@@ -12,7 +12,7 @@ import re
 Answer = tuple[bytes, ...]
 
 LINE_MOST = 1024**2  # libs.md §2: cap on one line; UID SEARCH is asked in windows that fit
-LITERALS_MOST = 64  # literals in one answer; we never ask for more than one
+LITERALS_MOST = 64  # literals in one answer; we never ask for more than one, and `literal_most` caps their sum
 _LITERAL = re.compile(rb"~?\{(\d{1,12})\+?\}$")
 # Status texts are written for humans and hold no literal (RFC 3501 §7.1): `* OK see {12}` announces nothing.
 _STATUS = re.compile(rb"(?:\+|[^ ]+ (?:OK|NO|BAD|BYE|PREAUTH)(?: |$))", re.IGNORECASE)
@@ -35,6 +35,7 @@ class Splitter:
         self._line = bytearray()
         self._parts: list[bytes] = []
         self._text_size = 0
+        self._literal_size = 0
         self._literal: bytearray | None = None
         self._wanted = 0
 
@@ -80,10 +81,11 @@ class Splitter:
         if announced is None:
             answer = (*self._parts, text)
             self._parts.clear()
-            self._text_size = 0
+            self._text_size = self._literal_size = 0
             return answer
         self._wanted = int(announced.group(1))
-        if self._wanted > self.literal_most or len(self._parts) >= 2 * LITERALS_MOST:
+        self._literal_size += self._wanted
+        if self._literal_size > self.literal_most or len(self._parts) >= 2 * LITERALS_MOST:
             raise SurpriseOnWire("literal-cap")
         self._parts.append(text[: announced.start()])
         self._literal = bytearray()

@@ -17,8 +17,10 @@ from hub.parse.text import header_text
 # What decides how the body is read: two readings of one of these are two different mails.
 STRUCTURAL = frozenset({"content-type", "content-transfer-encoding", "content-disposition"})
 HEADERS_MOST = 1_000  # real mails have 20 to 80
+ODD_LINES_MOST = 2  # lines that are no header; more of them are a body that begins without its blank line
 
 _END = re.compile(rb"\n\r?\n")
+_LINE_ENDS = re.compile(rb"[\r\n]*+")
 _NAME = re.compile(rb"[!-9;-~]+")
 _HEADER_AFTER_CR = re.compile(rb"\r(?!\n)[ \t\r]*[!-9;-~]+:")  # some readers end a line at a bare CR
 
@@ -61,20 +63,21 @@ def read_block(raw: bytes, start: int, end: int, limits: Limits, doubts: Doubts,
     if stop - start > limits.header_block:
         doubts.add("header-block-too-large", place)
         stop = start + limits.header_block
-    return Block(_split(raw[start:stop], limits, doubts, place), body)
+    return Block(_split(raw[start:stop], found is not None, limits, doubts, place), body)
 
 
 def first_line(raw: bytes, start: int, end: int) -> int:
     """Past the blank lines that some writers put before the first header of a whole message."""
-    while start < end and raw[start] in b"\r\n":
-        start += 1
-    return start
+    found = _LINE_ENDS.match(raw, start, end)
+    return found.end() if found else start
 
 
-def _split(block: bytes, limits: Limits, doubts: Doubts, place: str) -> list[RawHeader]:
+def _split(block: bytes, ends: bool, limits: Limits, doubts: Doubts, place: str) -> list[RawHeader]:
+    """`ends`: whether a blank line follows. Where there is none, a line that is no header is where the body begins for
+    other readers."""
     _look_for_stray_bytes(block, doubts, place)
     headers: list[RawHeader] = []
-    name, chunks, odd_line = "", [b""], False
+    name, chunks, odd_lines = "", [b""], 0
 
     def close() -> None:
         if name:
@@ -94,11 +97,13 @@ def _split(block: bytes, limits: Limits, doubts: Doubts, place: str) -> list[Raw
         before, colon, value = line.partition(b":")
         if colon and _NAME.fullmatch(before.rstrip()):
             name, chunks = before.rstrip().decode("ascii"), [value]
-            if odd_line or len(name) != len(before):
+            if odd_lines or len(name) != len(before):
                 _doubt_name(name, doubts, place)
         elif line and not (not headers and line.startswith((b"From ", b">From "))):
             doubts.add("bad-header", place)
-            odd_line = True
+            odd_lines += 1
+            if not ends or odd_lines > ODD_LINES_MOST:
+                doubts.add("ambiguous-structure", place)
         if len(headers) >= HEADERS_MOST:
             doubts.add("header-block-too-large", place)
             return headers

@@ -55,6 +55,7 @@ def parse(
         found = _whole(raw, block, doubts)
     else:
         walk.message(raw, block, len(raw))
+        del raw  # the leaves are copies: a large message is not kept beside them
         found = gather(walk.leaves, limits, codes, doubts, read_pdf, words_for)
     message = _with_contents(_from_headers(block, doubts), walk, found, doubts)
     return replace(message, defects=doubts.all())

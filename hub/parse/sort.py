@@ -32,7 +32,7 @@ _SILENT_TYPES = frozenset(
     | {"application/pgp-keys", "text/rfc822-headers", "application/pgp-encrypted"}
 )
 _NESTED = re.compile(rb"ihe_xdm\.zip", re.IGNORECASE)
-_WIDE_BOM = (b"\xff\xfe", b"\xfe\xff")
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")  # how UTF-16 begins, with its mark or without
 
 
 class Sort(Enum):
@@ -62,7 +62,7 @@ def is_attached(leaf: Leaf) -> bool:
 
 
 def _may_be_cda(leaf: Leaf) -> bool:
-    return b"urn:hl7-org:v3" in leaf.content or leaf.content.startswith(_WIDE_BOM)
+    return b"urn:hl7-org:v3" in leaf.content or leaf.content.startswith(_WIDE)
 
 
 def _other(leaf: Leaf) -> Sort:

@@ -15,6 +15,7 @@ from hub.parse.headers import Block
 from hub.parse.parameters import Structured, read_structured
 
 LOOKALIKES_MOST = 50_000  # lines that begin like a delimiter and are none, in one multipart
+LOOKALIKE_WORDS_MOST = 100  # different ones; each is looked for in the whole multipart
 BOUNDARY_MOST = 200  # RFC 2046 says 70; some writers go beyond
 
 _TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
@@ -72,15 +73,18 @@ def split(
     """Where the parts of a multipart begin and end. Stops at `most` parts and says `too-many-parts`. The line end
     before a delimiter belongs to the delimiter."""
     needle = b"\n--" + boundary
+    if raw.find(b"\r" + needle[1:], start, end) >= 0:  # some readers end a line at a bare CR
+        doubts.add("ambiguous-structure", place)
     parts: list[tuple[int, int]] = []
     part_start = -1
-    closed, lookalikes = False, 0
+    closed, lookalikes = False, _Lookalikes(raw, start, end)
     at = raw.find(needle, max(start - 1, 0), end)
     while at >= 0:
         rest = _REST_OF_DELIMITER.match(raw, at + len(needle), end)
         if rest is None:
-            lookalikes += 1
-            if lookalikes > LOOKALIKES_MOST:
+            if not lookalikes.belongs_inside(at + 3):
+                doubts.add("ambiguous-structure", place)
+            if lookalikes.seen > LOOKALIKES_MOST:
                 doubts.add("ambiguous-structure", place)
                 break
             at = raw.find(needle, at + len(needle), end)
@@ -101,6 +105,33 @@ def split(
         if 0 <= part_start < end:
             parts.append((part_start, end))
     return parts
+
+
+class _Lookalikes:
+    """Lines that begin with a delimiter and go on. By the letter they are delimiters (RFC 2046 §5.1.1: the line need
+    only begin so), and old readers split there; most take them for the text that they are. That is nothing where the
+    longer word is the boundary of a multipart inside (`Apple-Mail-1` and `Apple-Mail-10`); else there are two readings.
+    """
+
+    def __init__(self, raw: bytes, start: int, end: int) -> None:
+        self.seen = 0
+        self._raw, self._start, self._end = raw, start, end
+        self._words: dict[bytes, bool] = {}
+
+    def belongs_inside(self, at: int) -> bool:
+        """Whether the line whose delimiter word begins at `at` belongs to a multipart inside."""
+        self.seen += 1
+        line_end = self._raw.find(b"\n", at, min(at + BOUNDARY_MOST + 4, self._end))
+        word = self._raw[at : line_end if line_end >= 0 else at + BOUNDARY_MOST + 4].rstrip()
+        word = word.removesuffix(b"--").rstrip()
+        if word not in self._words:
+            if len(self._words) >= LOOKALIKE_WORDS_MOST:
+                return False
+            self._words[word] = self._is_declared(word)
+        return self._words[word]
+
+    def _is_declared(self, word: bytes) -> bool:
+        return any(self._raw.find(sign + word, self._start, self._end) >= 0 for sign in (b'="', b"="))
 
 
 def _without_line_end(raw: bytes, start: int, newline: int) -> int:

@@ -37,6 +37,8 @@ _CHARSET_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,39}")
 # question mark, so the whole search is linear.
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*)\?=")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+# What turns the reading direction, or ends a line where none is seen.
+_HIDDEN_SIGNS = re.compile(r"[\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufeff]")
 
 _C1 = re.compile(r"[\x80-\x9f]")  # what cp1252 texts show when they are read as ISO 8859-1
 
@@ -81,12 +83,13 @@ def to_text(raw: bytes, charset: str | None, doubts: Doubts, detail: str) -> str
 
 
 def header_text(value: bytes, doubts: Doubts, detail: str) -> str:
-    """The value of an unstructured header: encoded words decoded, 8-bit bytes by the rule, controls made blanks."""
+    """The value of an unstructured header: encoded words decoded, 8-bit bytes by the rule, controls made blanks, signs
+    that turn the reading direction dropped."""
     text = to_text(value, None, doubts, detail)
     if "=?" in text:
         text = decode_words(text, doubts, detail)
     if not text.isprintable():
-        text = _CONTROLS.sub(" ", text)
+        text = _HIDDEN_SIGNS.sub("", _CONTROLS.sub(" ", text))
     return text.strip()
 
 

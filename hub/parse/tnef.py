@@ -21,6 +21,24 @@ _OBJECT = struct.Struct("<BHHI")  # level, name, type, length of the value; a ch
 _SIGNATURE = b"\x78\x9f\x3e\x22"
 _ATTACHMENT = 2  # level
 _LONG_NAME = 0x3707  # PidTagAttachLongFilename
+_OBJECT_DATA = 0x3701  # PidTagAttachDataObject
+_EMBEDDED = b"\x07\x03\x02\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\x00\x46"  # IID_IMessage: a stream inside
+_EMBEDDED_DEEP = 10
+_NAMED, _MANY = 0x8000, 0x1000
+_SIZES = {
+    2: 2,
+    11: 2,
+    3: 4,
+    4: 4,
+    10: 4,
+    5: 8,
+    6: 8,
+    7: 8,
+    20: 8,
+    64: 8,
+    72: 16,
+}  # by property type (MS-OXCDATA §2.11.1)
+_VARIABLE = frozenset({0, 13, 30, 31, 258})
 _BODY, _MAPI, _ATTACHED_MAPI, _CODEPAGE = 0x800C, 0x9003, 0x9005, 0x9007
 
 
@@ -47,7 +65,7 @@ def unfold(raw: bytes) -> Unfolded:
         return Unfolded(False)
 
 
-def _reduced(raw: bytes) -> bytes | None:
+def _reduced(raw: bytes, depth: int = 0) -> bytes | None:
     """The same stream with body, properties, codepage and attachments only; None when it is no stream or too long."""
     if not raw.startswith(_SIGNATURE):
         return None
@@ -61,7 +79,7 @@ def _reduced(raw: bytes) -> bytes | None:
             copies += len(raw) - at
         if objects > OBJECTS_MOST or copies > COPIES_MOST or level not in (1, _ATTACHMENT) or stop > len(raw):
             return None
-        if name in (_MAPI, _ATTACHED_MAPI) and not _count_is_possible(raw, at + _OBJECT.size, length):
+        if name in (_MAPI, _ATTACHED_MAPI) and not _is_possible(raw, at + _OBJECT.size, stop - 2, depth):
             return None
         at = stop
     if raw[at:].strip(b"\0"):  # the head of an object that is not there
@@ -69,9 +87,54 @@ def _reduced(raw: bytes) -> bytes | None:
     return b"".join(kept) + b"\0"  # tnefparse stops one byte early
 
 
-def _count_is_possible(raw: bytes, at: int, length: int) -> bool:
-    """Whether a list of properties can hold as many as it says, at 4 bytes each or more (tnefparse believes it)."""
-    return length < 4 or int.from_bytes(raw[at : at + 4], "little") <= length // 4
+def _is_possible(raw: bytes, at: int, stop: int, depth: int) -> bool:
+    """Whether a list of properties holds as many of them, and each as many values, as it says (MS-OXTNEF §2.1.3.4):
+    tnefparse believes any number. Messages embedded in it are looked through too, it reads them unasked."""
+    try:
+        return _walked(raw, at, stop, depth)
+    except (struct.error, IndexError):  # a number that is not there
+        return False
+
+
+def _walked(raw: bytes, at: int, stop: int, depth: int) -> bool:
+    (count,) = struct.unpack_from("<I", raw, at)
+    at += 4
+    if count > (stop - at) // 4:
+        return False
+    for _ in range(count):
+        if at >= stop:
+            return True
+        kind, name = struct.unpack_from("<HH", raw, at)
+        at = _past_its_name(raw, at + 4) if name >= _NAMED else at + 4
+        sort, is_many = kind & ~_MANY, bool(kind & _MANY)
+        size = _SIZES.get(sort)
+        if size is None and sort not in _VARIABLE:
+            return True  # tnefparse goes no further either
+        values = 1
+        if is_many or size is None:
+            (values,) = struct.unpack_from("<I", raw, at)
+            at += 4
+        if values * (size or 4) > stop - at:
+            return False
+        if size is not None:
+            at += values * size + (2 if size == 2 and values % 2 else 0)
+            continue
+        for _value in range(values):
+            (length,) = struct.unpack_from("<I", raw, at)
+            if name == _OBJECT_DATA and raw.startswith(_EMBEDDED, at + 4):
+                inner = raw[at + 4 + len(_EMBEDDED) : at + 4 + length]
+                if depth >= _EMBEDDED_DEEP or _reduced(inner, depth + 1) is None:
+                    return False
+            at += 4 + length + -length % 4
+            if at > stop + 3:
+                return False
+    return True
+
+
+def _past_its_name(raw: bytes, at: int) -> int:
+    """Past the GUID of a named property, and its number or its name."""
+    by_name, length = struct.unpack_from("<II", raw, at + 16)
+    return at + 24 + (length + -length % 4 if by_name else 0)
 
 
 def _name(item: Any) -> str | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hub.base64 import strict
 from hub.parse.doubts import Doubts
 from hub.parse.parameters import safe_name, without_comments
 
@@ -19,6 +20,8 @@ _QUOTED = frozenset({"quoted-printable", "quotedprintable"})
 _UU = frozenset({"x-uuencode", "uuencode", "x-uue", "uue"})
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_ALPHABET = bytes(set(range(256)) - set(_ALPHABET))
+FOREIGN_SHARE = 20  # one foreign character in so many: stray bytes of a bad relay are fewer, a text or a file has more
+RUNS_MOST = 1_000_000  # paddings inside one base64 content; a writer that pads each of its lines puts 460,000 in 25 MB
 _BEGIN = re.compile(rb"^begin [0-7]{3,4} +([^\r\n]{1,255})\r?\n", re.MULTILINE)
 
 
@@ -41,27 +44,33 @@ def encoding_of(value: bytes | None, doubts: Doubts, place: str) -> str:
     return "uuencode" if word in _UU else "unknown"
 
 
-def decode(raw: bytes, encoding: str, doubts: Doubts, place: str) -> bytes:
-    """The content behind `encoding` (a result of `encoding_of`)."""
+def decode(raw: bytes, start: int, end: int, encoding: str, doubts: Doubts, place: str) -> bytes:
+    """The content between two offsets of `raw`, behind `encoding` (a result of `encoding_of`)."""
     if encoding == "base64":
-        return decode_base64(raw, doubts, place)
+        decoded = strict(memoryview(raw)[start:end])
+        return decode_base64(raw[start:end], doubts, place) if decoded is None else decoded
+    raw = raw[start:end]
     if encoding == "quoted-printable":
         return binascii.a2b_qp(raw)
     if encoding == "uuencode":
         found = next(uuencoded(raw), None)
+        if found is None and raw.strip():
+            doubts.add("unknown-encoding", place)
         return found.content if found else raw
     return raw
 
 
 def decode_base64(raw: bytes, doubts: Doubts, place: str) -> bytes:
-    """Strict first (the usual case, at C speed); else foreign characters are skipped, each padding ends a run, and a
-    run cut short gives what it holds."""
-    packed = raw.translate(None, b"\r\n \t")
-    try:
-        return binascii.a2b_base64(packed, strict_mode=True)
-    except binascii.Error:
-        doubts.add("bad-base64", place)
-    runs = (run for run in raw.translate(None, _NOT_ALPHABET).split(b"=") if len(run) > 1)
+    """What is not base64 to the letter: foreign characters are skipped, each padding ends a run, and a run cut short
+    gives what it holds. What is mostly foreign is something else than base64, and of more than `RUNS_MOST` runs nothing
+    is decoded: the bytes stay as they are, before a human."""
+    doubts.add("bad-base64", place)
+    letters = raw.translate(None, _NOT_ALPHABET)
+    foreign = len(raw.translate(None, b"\r\n \t")) - len(letters)
+    if foreign * FOREIGN_SHARE > len(raw) or letters.count(b"=") > RUNS_MOST:
+        doubts.add("unknown-encoding", place)
+        return raw
+    runs = (run for run in letters.split(b"=") if len(run) > 1)
     return b"".join(binascii.a2b_base64((run[:-1] if len(run) % 4 == 1 else run) + b"==") for run in runs)
 
 

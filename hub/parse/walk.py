@@ -58,9 +58,8 @@ class Walk:
                 return
         if kind.is_message() and encoding == "identity" and self._carried(raw, block.body, end, own, kind, around):
             return
-        content = raw[block.body : end]
-        if not kind.is_multipart():
-            content = transfer.decode(content, encoding, self._doubts, place)
+        known = "identity" if kind.is_multipart() else encoding
+        content = transfer.decode(raw, block.body, end, known, self._doubts, place)
         if encoding == "unknown" and not kind.is_multipart() and content.strip():
             self._doubts.add("unknown-encoding", place)
         coded = kind.is_message() and encoding != "identity"
@@ -74,6 +73,8 @@ class Walk:
         if not looks_like_mail(raw[start : min(end, start + 4096)]):
             if end > start:
                 self._doubts.add("bad-header", f"part {path}")
+                if not around.returned:  # an attached mail that nobody read
+                    self._doubts.add("unread-attachment", f"part {path}")
             return False
         if not self._may_descend(around, f"part {path}"):
             return False

@@ -53,16 +53,21 @@ _RETIRE = (
 )
 
 
-async def filing(
-    message_id: str, step: Filing, document: Document, blobs: Blobs, sealer: Sealer, clock: Callable[[], datetime]
+def filing(
+    message_id: str,
+    step: Filing,
+    document: Document,
+    blobs: Blobs,
+    blob: StoredBlob,
+    sealer: Sealer,
+    clock: Callable[[], datetime],
 ) -> Effect:
-    """The effect of `step`; the document's bytes are durable when this returns. Raises StalePlan when `document` is
-    not the one that the step names, Damaged when its bytes do not have its digest."""
+    """The effect of `step`; `blob` is the document's, durable by now. Raises StalePlan when `document` is not the one
+    that the step names, Damaged when the blob does not have its digest."""
     if document.unique_id != step.unique_id:
         raise StalePlan(f"document {step.document} is another one than when the plan was made")
     if step.action == "delete" and step.supersedes is None:
         raise Permanent("a deletion that names no version")
-    blob = await blobs.put(document.raw)
     if blob.sha256 != document.sha256:
         raise Damaged(f"document {step.document}: its bytes do not have its digest")
     values = values_of(uuid4().hex, message_id, step, document, sealer)

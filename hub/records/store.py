@@ -14,9 +14,10 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database
 from hub.message import Document, FiledVersion, Filing, Hold, Identity, Usager
-from hub.ports import Blobs, Clock, Effect, Sealer
+from hub.ports import Blobs, Clock, Drafts, Effect, Sealer
 from hub.records import documents, filing, usagers, worklist
 from hub.records.documents import FiledDocument
+from hub.records.drafts import BlobDrafts
 from hub.records.usagers import Import
 from hub.records.usagers_csv import UsagersRead
 from hub.records.worklist import WorkItem
@@ -51,11 +52,16 @@ class SqlRecords:
                 documents.versions(connection, asked) if asked else (),
             )
 
-        return await self._database.read(look)
+        return await self._database.read(look, brief=True)
 
-    async def filing(self, message_id: str, step: Filing, document: Document) -> Effect:
+    def drafts(self) -> Drafts:
+        return BlobDrafts(self._blobs.sink)
+
+    async def filing(self, message_id: str, step: Filing, document: Document, drafts: Drafts | None = None) -> Effect:
         """See `hub.records.filing`."""
-        return await filing.filing(message_id, step, document, self._blobs, self._sealer, self._clock)
+        draft = drafts.of(document.sha256) if drafts else None
+        blob = await (draft.finish() if draft else self._blobs.put(document.raw))
+        return filing.filing(message_id, step, document, self._blobs, blob, self._sealer, self._clock)
 
     def holding(self, message_id: str, step: Hold) -> Effect:
         return worklist.holding(message_id, step, self._sealer, self._clock())
@@ -68,6 +74,10 @@ class SqlRecords:
     async def work(self, open_only: bool = True, limit: int = 200) -> tuple[WorkItem, ...]:
         """The work list: open lines oldest first; with the closed ones, newest first."""
         return await self._database.read(lambda c: worklist.work(c, self._sealer, open_only, limit))
+
+    async def decisions(self) -> int:
+        """How many lines of the work list are open."""
+        return await self._database.read(worklist.count_open)
 
     async def work_of(self, message_id: str) -> tuple[WorkItem, ...]:
         """All lines of a message, open or closed, oldest first."""

@@ -12,7 +12,20 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, String, bindparam, insert, literal, or_, select, union_all, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    String,
+    and_,
+    bindparam,
+    insert,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from hub.message import Identity, Usager, comparable
@@ -141,11 +154,18 @@ def search(connection: Connection, query: str) -> tuple[Usager, ...]:
             or_(
                 USAGER.c.record_number == text,
                 USAGER.c.ins == text.replace(" ", ""),
-                USAGER.c.birth_name_key.startswith(key, autoescape=True),
-                USAGER.c.used_name_key.startswith(key, autoescape=True),
+                _starts(connection, USAGER.c.birth_name_key, key),
+                _starts(connection, USAGER.c.used_name_key, key),
             )
         )
     return tuple(_usager(row) for row in connection.execute(statement))
+
+
+def _starts(connection: Connection, column: Column[str], key: str) -> ColumnElement[bool]:
+    """Whether a name begins so. SQLite reads the whole table for a LIKE, and its index for a range."""
+    if connection.dialect.name == "sqlite":
+        return and_(column >= key, column < key + "\U0010ffff")
+    return column.startswith(key, autoescape=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

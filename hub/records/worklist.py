@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from hub.encoding import decode, encode
@@ -38,6 +38,8 @@ _ALL_OPEN = (
     select(_WORK).where(_WORK.c.closed_at.is_(None)).order_by(_WORK.c.opened_at, _WORK.c.id).limit(bindparam("most"))
 )
 _OF_MESSAGE = select(_WORK).where(_WORK.c.message == bindparam("of")).order_by(_WORK.c.opened_at, _WORK.c.id)
+
+_COUNT_OPEN = select(func.count()).where(_WORK.c.closed_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,10 @@ def work(connection: Connection, sealer: Sealer, open_only: bool, limit: int) ->
     """Open lines oldest first; with the closed ones, newest first."""
     statement = _ALL_OPEN if open_only else _ALL
     return tuple(_item(row, sealer) for row in connection.execute(statement, {"most": limit}))
+
+
+def count_open(connection: Connection) -> int:
+    return connection.execute(_COUNT_OPEN).scalar_one()
 
 
 def work_of(connection: Connection, sealer: Sealer, message_id: str) -> tuple[WorkItem, ...]:

@@ -13,6 +13,7 @@ from functools import partial
 from hub import journal
 from hub.message import Filing, Hold, Receipt, Step, Thought
 from hub.ports import Reader
+from hub.raw import Whole
 from hub.sandbox.operator import FakeOperator
 from hub.sandbox.people import CORRESPONDENTS, Structure
 from hub.sandbox.scenario import Sample
@@ -91,7 +92,7 @@ async def receipts(operator: FakeOperator, reader: Reader) -> tuple[ArrivedRecei
     arrived = []
     for structure in CORRESPONDENTS:
         for raw in await operator.messages(structure.address):
-            parsed = await reader.read(raw)
+            parsed = await reader.read(Whole(raw))
             report = parsed.report
             if report is not None and report.form == "mdn":
                 code = report.error or ""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from hub.message import Defect
 
 _ENCRYPTED = frozenset(
     {"enveloped_data", "encrypted_data", "authenticated_enveloped_data", "signed_and_enveloped_data"}
 )
+_SEQUENCE, _OID = 0x30, 0x06
 _OCTETS, _OCTETS_IN_PIECES = 0x04, 0x24
+_OID_MOST = 64  # bytes; asn1crypto makes one number of each arc, in quadratic time
 _PIECES_DEEP = 4  # writers nest one level; X.690 sets no bound
+_PIECES_MOST = 250_000  # writers take 1,000 bytes or more at a time: 60,000 pieces in the largest mail that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ def unwrap(raw: bytes) -> Unwrapped:
     try:
         if raw.lstrip()[:5] == b"-----":
             _, _, raw = pem.unarmor(raw.lstrip())
+        if raw[0] != _SEQUENCE or not _has_short_oid(raw, 2 + (raw[1] & 0x7F if raw[1] > 0x80 else 0)):
+            return _unreadable("content type")
         wrapping = cms.ContentInfo.load(raw)
         form = wrapping["content_type"].native
         if form in _ENCRYPTED:
@@ -41,11 +47,14 @@ def unwrap(raw: bytes) -> Unwrapped:
         if form != "signed_data":
             return _unreadable("not signed-data")
         signed = wrapping["content"]
+        if not _has_short_oid(signed["encap_content_info"].contents, 0):
+            return _unreadable("content type")
         inner = signed["encap_content_info"]["content"]
         if not isinstance(inner, core.OctetString | core.ParsableOctetString):  # by version 1 or 3 of the signed-data
             return Unwrapped() if not len(signed["signer_infos"]) else _unreadable("no content")
         if inner.method:
-            return Unwrapped(b"".join(_pieces(inner.contents, 0, len(inner.contents))))
+            pieces = list(islice(_pieces(inner.contents, 0, len(inner.contents)), _PIECES_MOST + 1))
+            return Unwrapped(b"".join(pieces)) if len(pieces) <= _PIECES_MOST else _unreadable("too many pieces")
         return Unwrapped(inner.contents)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError) as error:
         # what asn1crypto raises on bytes that are no CMS (fuzzed in tests/unit/test_smime_unwrap.py)
@@ -54,6 +63,10 @@ def unwrap(raw: bytes) -> Unwrapped:
 
 def _unreadable(why: str) -> Unwrapped:
     return Unwrapped(defect=Defect("p7m-unreadable", why, grave=True))
+
+
+def _has_short_oid(raw: bytes, at: int) -> bool:
+    return raw[at] == _OID and raw[at + 1] <= _OID_MOST
 
 
 def _pieces(raw: bytes, at: int, end: int, depth: int = 0) -> Iterator[bytes]:

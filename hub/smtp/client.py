@@ -4,8 +4,8 @@ A mailbox, an envelope and final bytes flow in; the server's last line flows out
 connection, no TLS, 4xx, silence before the final dot), Permanent (5xx, an address that may not be sent), or
 UncertainDelivery (cut or silence after the final dot). Connections are mutual TLS from the first message byte on,
 implicit or by a mandatory STARTTLS (RH-02); one stays open for each line and serves one mail after the other: a new
-TLS connection costs twenty times a mail. Every wait has a deadline. The bytes go out as they came: only dots are
-doubled (RFC 5321 §4.5.2), and a bare CR or LF is refused, since it could smuggle a second mail.
+TLS connection costs twenty times a mail. Every wait has a deadline. The bytes go out as they came, piece by piece
+(`smtp.content`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from datetime import timedelta
 import aiosmtplib
 
 from hub.errors import Misconfigured, Permanent, Temporary, UncertainDelivery
+from hub.ports import Outgoing
 from hub.settings import Endpoint, Sending
 from hub.smtp import answers, opening
+from hub.smtp.content import dotted
 from hub.smtp.route import Route
 
 __all__ = ["Route", "SmtpSender"]
@@ -44,11 +46,11 @@ class _DiedEarly(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A checked envelope and the bytes to send; `sender` "" is the empty return path."""
+    """A checked envelope and the mail to send; `sender` "" is the empty return path."""
 
     sender: str
     recipient: str
-    raw: bytes
+    mail: Outgoing
 
 
 class SmtpSender:
@@ -65,14 +67,12 @@ class SmtpSender:
                 shared[key] = _Line(route, sending, answer_after_dot.total_seconds())
             self._lines[mailbox] = shared[key]
 
-    async def send(self, mailbox: str, sender: str, recipient: str, raw: bytes) -> str:
+    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing) -> str:
         line = self._lines.get(mailbox)
         if line is None:
             raise Permanent(f"mailbox {mailbox} has no way out in the settings", answers.REFUSED)
-        if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
-            raise Permanent("a bare CR or LF stands in the outgoing message", answers.REFUSED)
         checked_sender = answers.checked_address(sender) if sender else ""
-        return await line.send(_Letter(checked_sender, answers.checked_address(recipient), raw))
+        return await line.send(_Letter(checked_sender, answers.checked_address(recipient), mail))
 
     async def close(self) -> None:
         """Say QUIT on every open connection. Safe to call twice; a later `send` opens a new one."""
@@ -154,7 +154,7 @@ class _Line:
     # --- one mail ---------------------------------------------------------------------------------------------
 
     async def _transaction(self, smtp: aiosmtplib.SMTP, letter: _Letter) -> str:
-        options = _mail_options(smtp, letter.raw)
+        options = _mail_options(smtp, letter.mail)
         try:
             reply = await smtp.execute_command(
                 b"MAIL", f"FROM:<{letter.sender}>".encode("ascii"), *options, timeout=self._seconds
@@ -167,7 +167,7 @@ class _Line:
         rcpt = f"TO:<{letter.recipient}>".encode("ascii")
         await self._expect(smtp, "RCPT", await self._say(smtp, "RCPT", b"RCPT", rcpt), 250, 251, 252)
         await self._expect(smtp, "DATA", await self._say(smtp, "DATA", b"DATA"), 354)
-        return await self._content(smtp, letter.raw)
+        return await self._content(smtp, letter.mail)
 
     async def _say(self, smtp: aiosmtplib.SMTP, stage: str, *words: bytes) -> aiosmtplib.SMTPResponse:
         try:
@@ -188,22 +188,20 @@ class _Line:
             self._drop()
         raise answers.refusal(stage, reply.code, reply.message)
 
-    async def _content(self, smtp: aiosmtplib.SMTP, raw: bytes) -> str:
+    async def _content(self, smtp: aiosmtplib.SMTP, mail: Outgoing) -> str:
         """The message, then its final dot: what fails before the dot was written was surely not delivered."""
         protocol = smtp.protocol
-        stuffed = (b"." if raw.startswith(b".") else b"") + raw.replace(b"\r\n.", b"\r\n..")
-        if not stuffed.endswith(b"\r\n"):
-            stuffed += b"\r\n"
         try:
             if protocol is None:
                 raise ConnectionResetError("closed after 354")
-            for start in range(0, len(stuffed), PIECE):
-                protocol.write(stuffed[start : start + PIECE])
-                async with asyncio.timeout(self._seconds):
-                    await protocol._drain_helper()  # asyncio's flow control, of which aiosmtplib has no public face
+            async for piece in dotted(mail):
+                await self._write(protocol, piece)
         except _BROKEN as error:
             self._drop()
             raise Temporary(f"connection lost in the content ({type(error).__name__})", answers.UNREACHABLE) from None
+        except BaseException:  # the mail itself could not be read to its end: without its dot it is none
+            self._drop()
+            raise
         try:
             protocol.write(b".\r\n")
         except _BROKEN as error:
@@ -223,6 +221,12 @@ class _Line:
             raise UncertainDelivery(f"strange answer after the final dot ({reply.code})", answers.UNSURE)
         await self._expect(smtp, "content", reply, *range(200, 300))
         return answers.words_of(reply.code, reply.message)
+
+    async def _write(self, protocol: aiosmtplib.protocol.SMTPProtocol, piece: bytes) -> None:
+        for start in range(0, len(piece), PIECE):
+            protocol.write(piece[start : start + PIECE])
+            async with asyncio.timeout(self._seconds):
+                await protocol._drain_helper()  # asyncio's flow control, of which aiosmtplib has no public face
 
     # --- one connection ---------------------------------------------------------------------------------------
 
@@ -295,15 +299,15 @@ class _Line:
                 raise aiosmtplib.SMTPAuthenticationError(reply.code, reply.message)
 
 
-def _mail_options(smtp: aiosmtplib.SMTP, raw: bytes) -> list[bytes]:
+def _mail_options(smtp: aiosmtplib.SMTP, mail: Outgoing) -> list[bytes]:
     """ESMTP parameters of MAIL. Raises Permanent for a message over the server's announced size (RFC 1870)."""
     options = []
     if smtp.supports_extension("size"):
         most = smtp.esmtp_extensions["size"].strip()
-        if most.isdecimal() and 0 < int(most) < len(raw):
-            raise Permanent(f"message of {len(raw)} bytes, the server takes {most}", answers.TOO_LARGE)
-        options.append(b"SIZE=%d" % len(raw))
-    if smtp.supports_extension("8bitmime") and not raw.isascii():
+        if most.isdecimal() and 0 < int(most) < mail.size:
+            raise Permanent(f"message of {mail.size} bytes, the server takes {most}", answers.TOO_LARGE)
+        options.append(b"SIZE=%d" % mail.size)
+    if smtp.supports_extension("8bitmime") and not mail.is_ascii:
         options.append(b"BODY=8BITMIME")
     return options
 

@@ -10,6 +10,8 @@ from hub.spool.blobs import BlobStore
 from hub.spool.carrying import CarrySide
 from hub.spool.intake import IntakeSide
 from hub.spool.janitor import Cleaned
+from hub.spool.ledger import LedgerSide
+from hub.spool.lookout import LookoutSide
 from hub.spool.states import MessageState, StepState
 from hub.spool.views import MessageSummary, StepSummary, ViewSide
 
@@ -24,5 +26,5 @@ __all__ = [
 ]
 
 
-class SqlSpool(IntakeSide, CarrySide, ViewSide):
+class SqlSpool(IntakeSide, CarrySide, ViewSide, LedgerSide, LookoutSide):
     """`hub.ports.Intake` and `hub.ports.Spool`. One for a process: it remembers the leases that it holds."""

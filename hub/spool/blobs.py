@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
@@ -19,8 +18,10 @@ from sqlalchemy.engine import Connection
 from hub.database import Database
 from hub.errors import Damaged, Temporary
 from hub.ports import Clock, StoredBlob
+from hub.raw import Raw, Whole, joined
 from hub.spool import janitor
-from hub.spool.sink import BATCH, STREAM_AAD, BlobFolder, BlobSealer, Sink, reason_of
+from hub.spool.sealed import SealedFile
+from hub.spool.sink import BlobFolder, BlobSealer, Sink
 from hub.spool.statements import READ_BLOB, insert_new_blob
 
 
@@ -69,17 +70,25 @@ class BlobStore:
             },
         )
 
-    async def get(self, sha256: str) -> bytes:
-        """The clear bytes, their digest checked. Raises Damaged (altered, missing), Temporary (disk)."""
+    async def open(self, sha256: str) -> Raw:
+        """Raises Damaged (altered, missing), Temporary (disk); so do the pieces."""
 
-        def from_row(connection: Connection) -> bytes | None:
+        def look(connection: Connection) -> Raw:
             row = connection.execute(READ_BLOB, {"wanted": sha256}).first()
             if row is None:
                 raise Damaged(f"blob {sha256[:12]} is not in the spool")
-            return None if row.sealed is None else self.opened(row.sealed, sha256)
+            return self.raw_of(sha256, row.size, row.sealed)
 
-        clear = await self._database.read(from_row)
-        return clear if clear is not None else await asyncio.to_thread(self._from_file, sha256)
+        return await self._database.read(look)
+
+    def raw_of(self, sha256: str, size: int, sealed: bytes | None) -> Raw:
+        """The clear bytes of a blob whose row was read already."""
+        if sealed is not None:
+            return Whole(self.opened(sealed, sha256))
+        return SealedFile(self._folder.path(sha256), self._sealer, sha256, size)
+
+    async def get(self, sha256: str) -> bytes:
+        return await joined(await self.open(sha256))
 
     def opened(self, sealed: bytes, sha256: str) -> bytes:
         """The clear bytes of a small blob, as its row has them sealed. Raises Damaged, Misconfigured (unknown key)."""
@@ -96,21 +105,6 @@ class BlobStore:
     def _inline(self, raw: bytes) -> StoredBlob:
         sha256 = hashlib.sha256(raw).hexdigest()
         return StoredBlob(sha256, len(raw), self._sealer.current_id, self._sealer.seal(raw, _row_aad(sha256)))
-
-    def _from_file(self, sha256: str) -> bytes:
-        digest, clear = hashlib.sha256(), io.BytesIO()
-        try:
-            with self._folder.path(sha256).open("rb") as file:
-                for chunk in self._sealer.opening(iter(lambda: file.read(BATCH), b""), STREAM_AAD):
-                    digest.update(chunk)
-                    clear.write(chunk)
-        except FileNotFoundError:
-            raise Damaged(f"blob {sha256[:12]}: its file is missing") from None
-        except OSError as error:
-            raise Temporary(f"blob {sha256[:12]}: cannot be read: {reason_of(error)}") from None
-        if digest.hexdigest() != sha256:
-            raise Damaged(f"blob {sha256[:12]}: its digest differs")
-        return clear.getvalue()
 
 
 def _row_aad(sha256: str) -> bytes:

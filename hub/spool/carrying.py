@@ -18,6 +18,7 @@ from hub.encoding import step_name
 from hub.errors import Permanent
 from hub.message import Delivery, Envelope, Filing, Handover, Hold, Outcome, Receipt, Step, Thought
 from hub.ports import Effect, OpenStep, Ready
+from hub.raw import Raw
 from hub.spool import statements as sql
 from hub.spool.leases import LeaseSide, codes
 from hub.spool.side import Lease, impersonal
@@ -40,7 +41,7 @@ class CarrySide(LeaseSide):
         lease = self._lease(message_id)
         if lease.state is MessageState.ACCEPTED:
             return None
-        return _opened(await self._steps(message_id, lease), self._clock())
+        return self._opened(await self._steps(message_id, lease), self._clock())
 
     async def save_plan(self, message_id: str, thought: Thought, ready: Ready | None = None) -> tuple[OpenStep, ...]:
         lease, now = self._lease(message_id), self._clock()
@@ -52,7 +53,7 @@ class CarrySide(LeaseSide):
             steps = staged(steps, at_once.outgoing_ids)
             deeds = [journal.Deed("plan", f"rule {thought.plan.rule}", _names(steps))]
             steps, done = self._done_at_once(connection, steps, at_once.deeds, lease, now)
-            state, due_at = state_after(steps, now)
+            state, due_at = state_after(steps, lease.set_out_at)
             closed_at = now if state is MessageState.DONE else None
             changes = {"to_state": state.value, "due": due_at, "closed": closed_at}
             self._fenced(connection, sql.PLAN, message_id, lease, changes | self._thought_columns(message_id, thought))
@@ -68,7 +69,7 @@ class CarrySide(LeaseSide):
         state, steps = await self._database.write(work)
         self._keep(message_id, lease, state, {step.number: step for step in steps})
         just_staged = {steps[place].number for place in at_once.outgoing_ids}
-        return tuple(replace(one, is_staged=one.number in just_staged) for one in _opened(steps, now))
+        return tuple(replace(one, is_staged=one.number in just_staged) for one in self._opened(steps, now))
 
     async def stage(self, message_id: str, number: int, stage: str, outgoing_id: str) -> None:
         """Raises Permanent for another Message-ID than the one staged before."""
@@ -90,7 +91,7 @@ class CarrySide(LeaseSide):
             given = outcome(connection) if callable(outcome) else outcome
             settled = self._settled(step, given, lease, now)
             after = steps | {number: settled}
-            state, due_at = state_after(after.values(), now)
+            state, due_at = state_after(after.values(), lease.set_out_at)
             self._settle_step(connection, message_id, settled, now)
             self._move_message(connection, message_id, lease, state, due_at, now)
             if state is MessageState.HELD:
@@ -110,11 +111,11 @@ class CarrySide(LeaseSide):
 
         def work(connection: Connection) -> int | None:
             connection.execute(sql.DROP_OPEN_STEPS, {"wanted": message_id, "now": now})
-            if self._patience.is_used_up(attempts, lease.set_out_at, now):
+            if self._patience.is_used_up(attempts):
                 self._put_before_human(connection, message_id, hold_of(GAVE_UP), now, lease)
                 return None
             first = self._next_number(connection, message_id)
-            changes = {"now": now, "first": first, "to_attempts": attempts}
+            changes = {"first": first, "to_attempts": attempts}
             self._fenced(connection, sql.FORGET_PLAN, message_id, lease, changes)
             self._note(connection, now, "rethink", message_id, f"attempt {attempts}")
             return first
@@ -134,9 +135,10 @@ class CarrySide(LeaseSide):
         why = impersonal(reason)
         grown = now + self._patience.delay(attempts)
         due_at = grown if until is None else max(grown, until) if counted else until
+        due_at = min(due_at, now + self._patience.longest)
 
         def work(connection: Connection) -> None:
-            if counted and self._patience.is_used_up(attempts, lease.set_out_at, now):
+            if counted and self._patience.is_used_up(attempts):
                 self._put_before_human(connection, message_id, hold_of(GAVE_UP), now, lease)
                 return
             changed = {"due": due_at, "to_attempts": attempts, "why": why}
@@ -193,16 +195,16 @@ class CarrySide(LeaseSide):
 
         return await self._database.read(work)
 
-    async def raw(self, envelope: Envelope) -> bytes:
+    async def raw(self, envelope: Envelope) -> Raw:
         lease = self._leases.get(envelope.id)
-        if lease is not None and lease.sealed is not None:
-            return self._blobs.opened(lease.sealed, envelope.sha256)
-        return await self._blobs.get(envelope.sha256)
+        if lease is not None:
+            return self._blobs.raw_of(envelope.sha256, envelope.size, lease.sealed)
+        return await self._blobs.open(envelope.sha256)
 
     # --- inside transactions
 
     def _settled(self, step: StepFacts, outcome: Outcome, lease: Lease, now: datetime) -> StepFacts:
-        settled = self._patience.settle(step, outcome, lease.set_out_at, now)
+        settled = self._patience.settle(step, outcome, now)
         return replace(settled, answer=impersonal(settled.answer))
 
     def _done_at_once(
@@ -273,26 +275,25 @@ class CarrySide(LeaseSide):
         if state is not MessageState.PLANNED:
             self._leases.pop(message_id, None)
 
+    def _opened(self, steps: Mapping[int, StepFacts] | tuple[StepFacts, ...], now: datetime) -> tuple[OpenStep, ...]:
+        listed = steps.values() if isinstance(steps, Mapping) else steps
+        return tuple(
+            OpenStep(
+                number=step.number,
+                step=step.step,
+                stage=step.stage,
+                attempts=step.attempts,
+                outgoing_id=step.outgoing_id,
+            )
+            for step in listed
+            if step.is_open and self._patience.is_due(step.due_at, now)
+        )
+
     def _open_step(self, steps: Mapping[int, StepFacts], number: int) -> StepFacts:
         step = steps.get(number)
         if step is None or not step.is_open:
             raise Permanent(f"step {number} is not open")
         return step
-
-
-def _opened(steps: Mapping[int, StepFacts] | tuple[StepFacts, ...], now: datetime) -> tuple[OpenStep, ...]:
-    listed = steps.values() if isinstance(steps, Mapping) else steps
-    return tuple(
-        OpenStep(
-            number=step.number,
-            step=step.step,
-            stage=step.stage,
-            attempts=step.attempts,
-            outgoing_id=step.outgoing_id,
-        )
-        for step in listed
-        if step.is_due(now)
-    )
 
 
 def _deed_of(settled: StepFacts) -> journal.Deed:

@@ -153,7 +153,7 @@ class IntakeSide(Side):
             connection.execute(MARK_MESSAGE, places)
             self._note(connection, now, "mark", None, f"{mailbox} {uidvalidity}/{ranges(wanted)}")
 
-        await self._database.write(work)
+        await self._database.write(work, durable=False)  # taken back, the marks are set and read once more
 
     async def told(self, mailbox: str, request: str, answer: str) -> None:
         now = self._clock()
@@ -168,7 +168,7 @@ class IntakeSide(Side):
         def work(connection: Connection) -> None:
             connection.execute(move_cursor(connection), row)
 
-        await self._database.write(work)
+        await self._database.write(work, durable=False)  # taken back, the same UIDs are compared again
 
 
 def fingerprint(mailbox: str, message_id: str | None, sha256: str) -> str:

@@ -1,9 +1,10 @@
 """The janitor: at a start, removes what a crash left in the blob folder, and nothing else.
 
-Two sorts of leftovers: temp files whose writer died (older than this start, and no longer locked), and blob files
-that no row names (the crash came between the rename and the commit) older than a grace that lets other processes
-finish what they hold. A file is removed inside a write transaction that found no row for it, and `keep_out` makes
-naming and removing exclude each other: nothing that a row names is ever removed.
+Two sorts of leftovers: temp files whose writer died (older than this start, and no longer locked; where other hosts
+may share the folder also older than the grace), and blob files that no row names (the crash came between the rename
+and the commit) older than a grace that lets other processes finish what they hold. A file is removed inside a write
+transaction that found no row for it, and `keep_out` makes naming and removing exclude each other: nothing that a row
+names is ever removed.
 What cannot be removed is left for the next start.
 """
 
@@ -46,7 +47,9 @@ class Cleaned:
 
 def clean(root: Path, database: Database, started: float, now: float) -> Cleaned:
     """`started` and `now` in seconds since the epoch, as file systems count. Raises Temporary (database away)."""
-    temporary = sum(_removed_draft(draft, started) for draft in _files(root / INCOMING))
+    # Locks of other hosts are only as good as the shared file system: there the age must tell too.
+    drafts_before = started if database.is_sqlite else min(started, now - GRACE_SECONDS)
+    temporary = sum(_removed_draft(draft, drafts_before) for draft in _files(root / INCOMING))
     unnamed = 0
     old = (path for path in _blob_files(root) if _changed_at(path) < now - GRACE_SECONDS)
     while batch := list(islice(old, BATCH)):
@@ -88,7 +91,7 @@ def _removed_draft(draft: Path, started: float) -> bool:
     if _changed_at(draft) >= started:
         return False
     try:
-        with draft.open("rb") as file:
+        with draft.open("r+b") as file:  # NFS locks only what may be written (flock(2))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return _removed(draft)
     except OSError:  # locked by its living writer, or gone

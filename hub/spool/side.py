@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random as chance
 import re
 import secrets
@@ -23,6 +24,7 @@ from hub.settings import Spooling
 from hub.spool.blobs import BlobStore
 from hub.spool.statements import ADD_STEP
 from hub.spool.states import MessageState, Patience, StepFacts, StepState
+from hub.spool.watch import Watch
 
 HUB = "hub"  # the author of what no human did
 ANSWER_MOST = 500
@@ -57,11 +59,13 @@ class Side:
         owner: str,
         timezone: str,
         holding: Callable[[str, Hold], Effect],
+        ticks: Callable[[], float] | None = None,
         random: Callable[[], float] = chance.random,
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         """`owner` names this process in leases (at most 40 characters count). `holding` opens a line of the work list
-        (`Records.holding`) for what the spool itself puts before a human. `new_id` gives 32 hex digits."""
+        (`Records.holding`) for what the spool itself puts before a human. `ticks` gives seconds that never jump
+        (`hub.spool.watch`). `new_id` gives 32 hex digits."""
         self._database = database
         self._blobs = blobs
         self._sealer = sealer
@@ -71,8 +75,19 @@ class Side:
         self._zone = ZoneInfo(timezone)
         self._holding = holding
         self._patience = Patience(spooling, random)
+        self._watch = Watch(spooling.lease, ticks)
         self._new_id = new_id
         self._leases: dict[str, Lease] = {}
+        self._unreturned: dict[str, str] = {}  # token -> message: leases that the database was not there to take back
+        self._returning: asyncio.Task[None] | None = None
+
+    def _moment(self, now: datetime) -> dict[str, datetime]:
+        """What the statements compare times with: now, and what no wait and no lease can go beyond."""
+        return {
+            "now": now,
+            "wait_end": now + self._patience.longest,
+            "lease_end": now + self._spooling.lease,
+        }
 
     def _note(
         self,

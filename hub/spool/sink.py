@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from hub.errors import Temporary
+from hub.errors import DiskFailed, Temporary
 from hub.ports import Sealer, StoredBlob
 
 INCOMING = "incoming"
@@ -122,7 +122,7 @@ class Sink:
         except OSError as error:
             self._broken = True
             await asyncio.to_thread(self._drop)
-            raise Temporary(f"a blob cannot be written: {reason_of(error)}") from None
+            raise DiskFailed(f"a blob cannot be written: {reason_of(error)}", reason_of(error)) from None
         except asyncio.CancelledError:
             await asyncio.wait([step])
             step.exception()  # nobody is left to hear it

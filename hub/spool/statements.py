@@ -23,7 +23,7 @@ STEP: Table = StepRow.__table__  # type: ignore[attr-defined]
 
 # --- blobs
 
-READ_BLOB = select(BLOB.c.sealed).where(BLOB.c.sha256 == bindparam("wanted"))
+READ_BLOB = select(BLOB.c.sealed, BLOB.c.size).where(BLOB.c.sha256 == bindparam("wanted"))
 _INSERT_BLOB: dict[str, Executable] = {
     "sqlite": sqlite.insert(BLOB).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(BLOB).on_conflict_do_nothing(),
@@ -88,7 +88,17 @@ _MOVE_CURSOR = {"sqlite": _move_cursor(sqlite.insert(CURSOR)), "postgresql": _mo
 _IS_WANTED = MESSAGE.c.id == bindparam("wanted")
 _IS_OURS = and_(_IS_WANTED, MESSAGE.c.lease_owner == bindparam("token"))
 _IS_CARRIED = MESSAGE.c.state.in_(CARRIED_STATES)
-_IS_DEAD = and_(MESSAGE.c.lease_owner.is_not(None), MESSAGE.c.lease_until < bindparam("now"))
+# Wall clocks jump. What waits for nothing has been due since it set out; what is due later than any wait is long, or
+# leased longer than any lease is, was written by a clock that has been put back since.
+_IS_DUE = or_(
+    MESSAGE.c.due_at <= bindparam("now"),
+    MESSAGE.c.due_at > bindparam("wait_end"),
+    MESSAGE.c.due_at <= MESSAGE.c.set_out_at,
+)
+_IS_SUSPECT = and_(
+    MESSAGE.c.lease_owner.is_not(None),
+    or_(MESSAGE.c.lease_until < bindparam("now"), MESSAGE.c.lease_until > bindparam("lease_end")),
+)
 
 ENVELOPE_COLUMNS = (
     MESSAGE.c.id,
@@ -104,13 +114,16 @@ ENVELOPE_COLUMNS = (
 )
 TAKE_LEASE = (
     update(MESSAGE)
-    .where(_IS_WANTED, _IS_CARRIED, MESSAGE.c.due_at <= bindparam("now"), MESSAGE.c.lease_owner.is_(None))
-    .values(lease_owner=bindparam("token"), lease_until=bindparam("until"))
+    .where(_IS_WANTED, _IS_CARRIED, _IS_DUE, MESSAGE.c.lease_owner.is_(None))
+    .values(lease_owner=bindparam("token"), lease_until=bindparam("lease_end"))
     .returning(*ENVELOPE_COLUMNS, MESSAGE.c.state, MESSAGE.c.set_out_at, MESSAGE.c.attempts, MESSAGE.c.plan_first)
+)
+READ_SUSPECT = select(MESSAGE.c.id, MESSAGE.c.lease_owner, MESSAGE.c.lease_until).where(
+    _IS_WANTED, _IS_CARRIED, _IS_SUSPECT
 )
 BURY = (
     update(MESSAGE)
-    .where(_IS_WANTED, _IS_CARRIED, _IS_DEAD)
+    .where(_IS_OURS, _IS_CARRIED, MESSAGE.c.lease_until == bindparam("until"))
     .values(lease_owner=None, lease_until=None, deaths=MESSAGE.c.deaths + 1, last_error="worker died")
     .returning(MESSAGE.c.deaths)
 )
@@ -147,7 +160,9 @@ SETTLE = (  # the same, and nothing is left to carry: the lease ends
 FORGET_PLAN = (
     update(MESSAGE)
     .where(_IS_OURS)
-    .values(state="ACCEPTED", due_at=bindparam("now"), plan_first=bindparam("first"), attempts=bindparam("to_attempts"))
+    .values(
+        state="ACCEPTED", due_at=MESSAGE.c.set_out_at, plan_first=bindparam("first"), attempts=bindparam("to_attempts")
+    )
 )
 POSTPONE = (
     update(MESSAGE)
@@ -191,12 +206,8 @@ RELEASE = (
     )
 )
 DUE = (
-    select(MESSAGE.c.id, MESSAGE.c.lease_owner)
-    .where(
-        _IS_CARRIED,
-        MESSAGE.c.due_at <= bindparam("now"),
-        or_(MESSAGE.c.lease_owner.is_(None), MESSAGE.c.lease_until < bindparam("now")),
-    )
+    select(MESSAGE.c.id, MESSAGE.c.lease_owner, MESSAGE.c.lease_until)
+    .where(_IS_CARRIED, _IS_DUE, or_(MESSAGE.c.lease_owner.is_(None), _IS_SUSPECT))
     .order_by(MESSAGE.c.due_at, MESSAGE.c.id)
     .limit(bindparam("most"))
 )
@@ -263,14 +274,8 @@ DROP_OPEN_STEPS = (
 
 # --- the reader's side
 
-FIND_IDS = select(MESSAGE.c.id).where(MESSAGE.c.id.like(bindparam("start"), escape="\\")).limit(2)
+# A range, which every engine looks up by the primary key (LIKE reads the whole table on most): ids are hex digits.
+FIND_IDS = select(MESSAGE.c.id).where(MESSAGE.c.id >= bindparam("start"), MESSAGE.c.id < bindparam("end")).limit(2)
 COUNT_STATES = select(MESSAGE.c.state, func.count()).group_by(MESSAGE.c.state)
-READ_COMPARED = select(CURSOR.c.mailbox, CURSOR.c.compared_at)
-COUNT_OVERDUE = select(func.count()).where(
-    _IS_CARRIED,
-    MESSAGE.c.due_at < bindparam("before"),
-    or_(MESSAGE.c.lease_owner.is_(None), MESSAGE.c.lease_until < bindparam("before")),
-)
-COUNT_OLD = select(func.count()).where(_IS_CARRIED, MESSAGE.c.set_out_at < bindparam("before"))
 READ_THOUGHT = select(MESSAGE.c.thought).where(_IS_WANTED)
 READ_RECEIVED = select(MESSAGE.c.received_at).where(_IS_WANTED)

@@ -58,9 +58,6 @@ class StepFacts:
     def is_open(self) -> bool:
         return self.state in OPEN_STATES
 
-    def is_due(self, now: datetime) -> bool:
-        return self.is_open and (self.due_at is None or self.due_at <= now)
-
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -75,10 +72,24 @@ class Patience:
         whole = self.spooling.retry_first * 2.0 ** min(max(attempts, 1) - 1, 30)
         return min(whole, self.spooling.retry_most) * (0.75 + self.random() / 2)
 
-    def is_used_up(self, attempts: int, set_out_at: datetime, now: datetime) -> bool:
-        return attempts >= self.spooling.attempts or now - set_out_at >= self.spooling.give_up_after
+    @property
+    def longest(self) -> timedelta:
+        """No wait is longer: a time further ahead was written by a clock that has been put back since."""
+        return self.spooling.retry_most * 1.25
 
-    def settle(self, step: StepFacts, outcome: Outcome, set_out_at: datetime, now: datetime) -> StepFacts:
+    def is_due(self, due_at: datetime | None, now: datetime) -> bool:
+        return due_at is None or due_at <= now or due_at > now + self.longest
+
+    def is_used_up(self, attempts: int) -> bool:
+        """Age counts in the waits between the attempts, not by the clock: neither a clock that jumps a year nor a hub
+        that was switched off for a week takes a message its attempts."""
+        if attempts >= self.spooling.attempts:
+            return True
+        first, most = self.spooling.retry_first, self.spooling.retry_most
+        waited = sum((min(first * 2.0 ** min(one, 30), most) for one in range(attempts)), timedelta())
+        return waited >= self.spooling.give_up_after
+
+    def settle(self, step: StepFacts, outcome: Outcome, now: datetime) -> StepFacts:
         """The step after this outcome. What is to be tried again becomes FAILED when patience is used up."""
         match outcome:
             case Done(answer):
@@ -88,12 +99,12 @@ class Patience:
         attempts = step.attempts + 1
         deferred = isinstance(outcome, Deferred)
         why = outcome.reason if isinstance(outcome, Deferred) else outcome.evidence
-        if self.is_used_up(attempts, set_out_at, now):
+        if self.is_used_up(attempts):
             answer = f"gave up{'' if deferred else ', uncertain'}: {why}"
             return replace(step, state=StepState.FAILED, attempts=attempts, answer=answer, due_at=None)
         due_at = now + self.delay(attempts)
         if isinstance(outcome, Deferred):
-            due_at = max(due_at, outcome.until)
+            due_at = min(max(due_at, outcome.until), now + self.longest)
         state = StepState.DEFERRED if deferred else StepState.UNCERTAIN
         return replace(step, state=state, attempts=attempts, answer=why, due_at=due_at)
 
@@ -111,10 +122,11 @@ def outcome_of(step: StepFacts) -> Outcome:
             return Failed(step.answer)
 
 
-def state_after(steps: Iterable[StepFacts], now: datetime) -> tuple[MessageState, datetime | None]:
-    """The state of a message whose present plan has these steps, and when it is due (None: nothing is)."""
+def state_after(steps: Iterable[StepFacts], set_out_at: datetime) -> tuple[MessageState, datetime | None]:
+    """The state of a message whose present plan has these steps, and when it is due (None: nothing is). What waits for
+    nothing is due since the message set out, whatever the clock says later."""
     steps = tuple(steps)
-    waits = [step.due_at or now for step in steps if step.is_open]
+    waits = [step.due_at or set_out_at for step in steps if step.is_open]
     if waits:
         return MessageState.PLANNED, min(waits)
     if any(isinstance(step.step, Hold) or step.state is StepState.FAILED for step in steps):

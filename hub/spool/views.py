@@ -91,20 +91,6 @@ class ViewSide(Side):
         rows = await self._database.read(lambda c: c.execute(sql.COUNT_STATES).all())
         return {state.value: 0 for state in MessageState} | {state: count for state, count in rows}
 
-    async def compared(self) -> dict[str, datetime]:
-        """Mailbox -> when it was last compared with the spool to the end; a mailbox never compared is absent."""
-        rows = await self._database.read(lambda c: c.execute(sql.READ_COMPARED).all())
-        return {row.mailbox: row.compared_at for row in rows}
-
-    async def overdue(self, before: datetime) -> int:
-        """How many messages were due before that moment and are in nobody's hands."""
-        asked = {"before": before}
-        return await self._database.read(lambda c: c.execute(sql.COUNT_OVERDUE, asked).scalar_one())
-
-    async def unfinished(self, before: datetime) -> int:
-        """How many messages set out (accepted, or released by a human) before that moment and are still under way."""
-        return await self._database.read(lambda c: c.execute(sql.COUNT_OLD, {"before": before}).scalar_one())
-
     async def find(self, prefix: str) -> str:
         """The id that begins so. Raises Permanent when there is none or more than one."""
         return _only(await self._database.read(lambda c: _begin_so(c, prefix)))
@@ -118,7 +104,7 @@ def _begin_so(connection: Connection, prefix: str) -> list[str]:
     wanted = prefix.strip().lower()
     if not wanted or len(wanted) > ID_MOST or set(wanted) - set("0123456789abcdef"):
         return []
-    return list(connection.execute(sql.FIND_IDS, {"start": f"{wanted}%"}).scalars())
+    return list(connection.execute(sql.FIND_IDS, {"start": wanted, "end": f"{wanted}g"}).scalars())
 
 
 def _only(ids: list[str]) -> str:

@@ -53,6 +53,7 @@ class KeyRing:
         self._file = file
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self.current_id = list(keys)[-1]
+        self.oldest_id = next(iter(keys))  # the same for as long as the site lives: rotation only adds
         self._piece_header = _header(_PIECE, self.current_id)
 
     @classmethod

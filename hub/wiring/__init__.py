@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +27,7 @@ from hub.records import SqlRecords
 from hub.settings import Mailbox, Settings
 from hub.smtp.client import Route, SmtpSender
 from hub.spool import BlobStore, SqlSpool
+from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context
@@ -59,6 +61,7 @@ class House:
             timezone=settings.site.timezone,
             owner=f"{socket.gethostname()[:20]}:{os.getpid()}",
             holding=self.records.holding,
+            ticks=time.monotonic,
         )
         self.rules: LiveRulebook | None = None
         self._cell: Cell | None = None
@@ -104,10 +107,12 @@ class House:
 
 def open_house(settings: Settings, *, migrated: bool = True) -> House:
     """The parts of a site; with `migrated`, the database schema is brought to this version first.
-    Raises Misconfigured (no key file, wrong url) and Temporary (database away)."""
+    Raises Misconfigured (no key file, wrong url, the folder or the keys of another site) and Temporary (database
+    away)."""
     house = House(settings)
     if migrated:
         migrations.upgrade(house.database)
+    belong(house.database, house.keys, settings.data_dir / "blobs")
     return house
 
 

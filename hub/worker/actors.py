@@ -1,8 +1,9 @@
-"""The actors, thin: a hint comes in, one message is carried. And the sweep, which gives the hints again.
+"""The actor, thin: a hint comes in, one message is carried; and the process around it.
 
 A worker process has one event loop (dramatiq's AsyncIO middleware); every message that it carries runs there, up to
-`working.threads` at once. Hints may be lost, doubled or late: the spool knows what is due (docs/states.md). Actors
-have no retries of their own: retry times live in the spool.
+`working.threads` at once. Hints may be lost, doubled or late: the spool knows what is due (docs/states.md). So no other
+middleware: retry times live in the spool, and a hint whose carrying failed is done with, the sweep gives it again.
+A broker that is away is waited for, at the start too, and keeps no process from ending.
 """
 
 from __future__ import annotations
@@ -15,45 +16,20 @@ from typing import Any
 import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware
-from dramatiq.middleware.current_message import CurrentMessage
 
 from hub import trip
 from hub.errors import HubError
 from hub.settings import Settings
 from hub.wiring import House, open_house
-from hub.worker.broker import enqueue_together, make_broker
+from hub.worker.broker import make_broker, queue_of
+from hub.worker.hints import CARRY, Hints
+
+__all__ = ["CarryingWorker", "Hints"]
 
 log = logging.getLogger("hub.worker")
 
-CARRY = "carry"
-TIME_LIMIT_MS = 3_600_000  # a carry has its own deadlines everywhere; this only ends what no deadline of ours saw
-
-
-class Hints:
-    """Sends hints: what a door, the sweep and a human's release do after the spool has committed."""
-
-    def __init__(self, house: House) -> None:
-        self.broker = make_broker(house.settings.broker_url, house.database)
-        self.broker.declare_queue("default")
-
-    def send(self, *message_ids: str) -> None:
-        """A lost hint costs a sweep, never a message: failures are logged, not raised."""
-        hints: list[dramatiq.Message[Any]] = [
-            dramatiq.Message(queue_name="default", actor_name=CARRY, args=(message_id,), kwargs={}, options={})
-            for message_id in message_ids
-        ]
-        try:
-            enqueue_together(self.broker, hints)
-        except (HubError, dramatiq.errors.BrokerError) as error:
-            why = error.private if isinstance(error, HubError) else type(error).__name__
-            log.warning("message(s) %s: no hint sent (%s); the sweep will", " ".join(message_ids), why)
-
-    async def sweep(self, house: House) -> int:
-        """Send a hint for everything that is due; how many there were."""
-        due = await house.spool.due()
-        if due:
-            await asyncio.to_thread(self.send, *due)
-        return len(due)
+CARRY_WITHIN = 3600.0  # seconds; a carry has its own deadlines everywhere: this only ends what no deadline of ours saw
+STOP_WITHIN_MS = 60_000
 
 
 class CarryingWorker:
@@ -61,17 +37,16 @@ class CarryingWorker:
 
     def __init__(self, settings: Settings) -> None:
         self._house = house = open_house(settings, migrated=False)
-        broker = make_broker(settings.broker_url, house.database)
         self._on_loop = _HouseOnTheLoop(house)
-        for middleware in (AsyncIO(), CurrentMessage(), self._on_loop):
-            broker.add_middleware(middleware)
+        broker = make_broker(settings, house.database, (AsyncIO(), self._on_loop))
+        queue_name = queue_of(house.keys)
 
         async def carry(message_id: str) -> None:
-            await trip.carry(message_id, house.start())
+            await _carry(message_id, house)
 
-        dramatiq.actor(
-            carry, actor_name=CARRY, broker=broker, queue_name="default", max_retries=0, time_limit=TIME_LIMIT_MS
-        )
+        dramatiq.actor(carry, actor_name=CARRY, broker=broker, queue_name=queue_name)
+        # dramatiq tells a lost broker at each try, every three seconds; `hub.worker.outage` tells it once.
+        logging.getLogger(f"dramatiq.worker.ConsumerThread({queue_name})").addFilter(_is_no_lost_connection)
         self._broker = broker
         self._worker = dramatiq.Worker(broker, worker_threads=settings.working.threads)
 
@@ -84,8 +59,23 @@ class CarryingWorker:
 
     def stop(self) -> None:
         """Finish what is in hand, give back the rest, close everything."""
-        self._worker.stop(timeout=60_000)
+        self._worker.stop(timeout=STOP_WITHIN_MS)
         self._broker.close()
+
+
+async def _carry(message_id: str, house: House) -> None:
+    """Raises nothing: dramatiq would log a foreign exception whole, and its text may quote what it choked on."""
+    try:
+        async with asyncio.timeout(CARRY_WITHIN):
+            await trip.carry(message_id, house.start())
+    except HubError as error:
+        log.warning("message %s: not carried now: %s", message_id, error.private)
+    except Exception as error:
+        log.error("message %s: not carried now: %s", message_id, type(error).__name__)
+
+
+def _is_no_lost_connection(record: logging.LogRecord) -> bool:
+    return not record.msg.startswith("Consumer encountered a connection error")
 
 
 class _HouseOnTheLoop(Middleware):  # type: ignore[misc]

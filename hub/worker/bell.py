@@ -26,6 +26,7 @@ from hub.database import Database
 log = logging.getLogger("hub.worker")
 
 CHANNEL = "hub_queue"
+MADE_AGAIN_MOST = 10
 LISTEN_AGAIN = 5.0  # seconds after a broken connection
 
 
@@ -98,9 +99,7 @@ class FifoBell:
     def listen(self, heard: Callable[[], None]) -> None:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            os.mkfifo(self._mine, 0o600)
-            # Open for writing too: else it would be at its end whenever no other process holds it open.
-            fifo = os.open(self._mine, os.O_RDWR | os.O_NONBLOCK)
+            fifo = self._opened()
         except OSError as error:
             log.warning("no bell here (%s): hints of other processes wait for the next look", type(error).__name__)
             return
@@ -113,6 +112,15 @@ class FifoBell:
                     heard()
 
         self._listening = _Listening(loop)
+
+    def _opened(self) -> int:
+        """Whoever rings between the making and the opening takes us for dead and removes it: made again."""
+        for _ in range(MADE_AGAIN_MOST):
+            os.mkfifo(self._mine, 0o600)
+            with contextlib.suppress(FileNotFoundError):
+                # Open for writing too: else it would be at its end whenever no other process holds it open.
+                return os.open(self._mine, os.O_RDWR | os.O_NONBLOCK)
+        raise FileNotFoundError
 
     def close(self) -> None:
         if self._listening is not None:

@@ -1,328 +1,131 @@
-"""The embedded broker: dramatiq's queue as a table of the hub's own database (libs.md §4).
+"""The broker of a site: what carries hints (the ids of messages to carry) from doors and sweep to the workers.
 
-In: hints (an actor and an id). Out: the same hints, each to one worker of one machine's several processes. The spool
-is the truth (house.md, States): a hint may be lost, doubled or late, so that acknowledgements are written in batches
-and a rejected hint is removed. A message that kills its worker is counted by the spool's leases, not here.
-
-Failures: a worker that dies leaves its rows leased, the next one takes them when the lease ends. A lost database makes
-`enqueue` raise Temporary, and the consumers start again by themselves.
+`broker_url` names it: the embedded one (a table of the hub's own database), RabbitMQ or Redis, each with its file and
+all with the same contract (tests/edges/broker_contract.py). The spool is the truth: a broker may lose, double or delay
+every hint, be flushed, restarted, or be away for hours. RabbitMQ and Redis are imported only where they are used.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import socket
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-from urllib.parse import urlsplit
-from uuid import uuid4
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 import dramatiq
-from dramatiq.errors import ConnectionFailed, DecodeError, QueueJoinTimeout, QueueNotFound
 
 from hub.database import Database
-from hub.errors import Misconfigured, Temporary
-from hub.worker.queue_rows import Claimed, NewRow, QueueRows
+from hub.errors import Misconfigured
+from hub.settings import Settings
+from hub.trust.keys import KeyRing
+from hub.wiring import password_of
+from hub.worker.sql_broker import SqlBroker
 
-Millis = int
-
-LEASE = 30.0  # seconds; renewed every third of it, so that two renewals may fail
-# Seconds between two looks at an empty queue, doubled from one to the other: for leases that end and rings unheard.
-IDLE_FIRST, IDLE_MOST = 0.05, 2.0
-JOIN_LOOK = 0.01
+Middlewares = Sequence[dramatiq.Middleware]
 
 
-def make_broker(
-    broker_url: str, database: Database, middleware: list[dramatiq.Middleware] | None = None
-) -> dramatiq.Broker:
-    """The broker of `broker_url`, with dramatiq's default middleware or the given one.
+class HintBroker(Protocol):
+    """A `dramatiq.Broker`, with what the hub needs beside. Each call is bounded in time and raises Temporary when the
+    broker is away."""
 
-    Raises Misconfigured for a scheme that this version does not know."""
-    scheme = urlsplit(broker_url).scheme
-    if scheme not in _BROKERS:
-        known = ", ".join(f"{name}://" for name in _BROKERS)
-        raise Misconfigured(
-            f"broker_url: {scheme or 'no scheme'} is not a broker of this version (known: {known})",
-            f"Le réglage broker_url doit commencer par l'un de : {known}.",
-        )
-    return _BROKERS[scheme](broker_url, database, middleware)
+    def enqueue_all(self, messages: Sequence[dramatiq.Message[Any]]) -> None: ...
+
+    def depth(self, queue_name: str) -> int:
+        """How many hints wait that no worker has taken yet (a bounded count will do)."""
+        ...
+
+    def check(self) -> None:
+        """It can be reached and lets us in."""
+        ...
+
+    def declare_queue(self, queue_name: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
-def _embedded(_broker_url: str, database: Database, middleware: list[dramatiq.Middleware] | None) -> dramatiq.Broker:
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a broker is, and who we are there."""
+
+    host: str
+    port: int | None
+    user: str | None
+    password: str | None = field(repr=False)
+    place: str  # RabbitMQ: the virtual host; Redis: the number of the database; "" for the usual one
+    tls: ssl.SSLContext | None
+    ca_file: Path | None
+
+
+def make_broker(settings: Settings, database: Database, middleware: Middlewares = ()) -> Any:
+    """The broker (dramatiq's and ours, `HintBroker`) that the settings name, with this middleware only; it connects at
+    its first use. Raises Misconfigured (a password file that cannot be read, a library that is not installed)."""
+    return _BROKERS[urlsplit(settings.broker_url).scheme](settings, database, list(middleware))
+
+
+def queue_of(keys: KeyRing) -> str:
+    """The queue of this site's hints. All hosts of a site share its key file, and no other site does: two sites on one
+    RabbitMQ or Redis never take each other's hints, whatever their settings."""
+    return f"hub-{keys.oldest_id}"
+
+
+def _embedded(_settings: Settings, database: Database, middleware: list[dramatiq.Middleware]) -> SqlBroker:
     return SqlBroker(database, middleware=middleware)
 
 
-# Scheme of `broker_url` -> how its broker is built. RabbitMQ (amqp) and Redis (redis) take their lines here.
-_BROKERS: dict[str, Callable[[str, Database, list[dramatiq.Middleware] | None], dramatiq.Broker]] = {"sql": _embedded}
+def _rabbitmq(settings: Settings, _database: Database, middleware: list[dramatiq.Middleware]) -> dramatiq.Broker:
+    try:
+        from hub.worker.rabbit_broker import RabbitBroker
+    except ModuleNotFoundError:
+        raise _not_installed("RabbitMQ", "rabbitmq") from None
+    return RabbitBroker(_address(settings), middleware)
 
 
-def enqueue_together(broker: dramatiq.Broker, messages: Sequence[dramatiq.Message[Any]]) -> None:
-    """Enqueue them at the price of one, where the broker can. Raises Temporary, or dramatiq's BrokerError."""
-    if isinstance(broker, SqlBroker):
-        broker.enqueue_all(messages)
-        return
-    for message in messages:
-        broker.enqueue(message)
+def _redis(settings: Settings, _database: Database, middleware: list[dramatiq.Middleware]) -> dramatiq.Broker:
+    try:
+        from hub.worker.redis_broker import HintRedisBroker
+    except ModuleNotFoundError:
+        raise _not_installed("Redis", "redis") from None
+    return HintRedisBroker(_address(settings), middleware)
 
 
-class _Line:
-    """One queue as this process sees it: rows claimed and not yet handed out, rows at work, rows done.
-
-    Shared by the queue's consumer thread, the worker threads that settle, and whoever enqueues here. It belongs to the
-    broker and not to a consumer: dramatiq replaces a failed consumer while its messages are still at work."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.waiting: deque[Claimed] = deque()
-        self.at_work: set[str] = set()
-        self.done: set[str] = set()
-        self.next_look = 0.0  # monotonic
-        self.idle = IDLE_FIRST
-        self.is_flowing = False  # the last claim got all that it asked for: more is likely due, no look is needed
-        self.renewed = 0.0  # monotonic: since then every lease of ours has been renewed or begun
-
-    def held(self) -> list[str]:
-        return [*(row.id for row in self.waiting), *self.at_work]
-
-    def look_at(self, moment: float) -> None:
-        with self.changed:
-            self.idle = IDLE_FIRST
-            self.next_look = min(self.next_look, moment)
-            self.changed.notify_all()
+# Scheme of `broker_url` (hub.settings knows the same ones) -> how its broker is built.
+_BROKERS: dict[str, Callable[[Settings, Database, list[dramatiq.Middleware]], dramatiq.Broker]] = {
+    "sql": _embedded,
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
+    "redis": _redis,
+    "rediss": _redis,
+}
 
 
-class SqlBroker(dramatiq.Broker):  # type: ignore[misc]
-    """`lease` in seconds: how long a dead worker's hints stay away. One broker a process, built after any fork."""
-
-    def __init__(
-        self, database: Database, *, lease: float = LEASE, middleware: list[dramatiq.Middleware] | None = None
-    ) -> None:
-        super().__init__(middleware=middleware)
-        self.queues: dict[str, _Line] = {}
-        self.lease = lease
-        self._listens = threading.Lock()
-        self.rows = QueueRows(database, f"{socket.gethostname()[:24]}:{os.getpid()}:{uuid4().hex[:12]}", lease)
-
-    def close(self) -> None:
-        self.rows.close()
-
-    def declare_queue(self, queue_name: str) -> None:
-        # No delay queues: a delayed hint waits in its row, not in a worker's memory.
-        if queue_name not in self.queues:
-            self.emit_before("declare_queue", queue_name)
-            self.queues[queue_name] = _Line()
-            self.emit_after("declare_queue", queue_name)
-
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: Millis = 30_000) -> dramatiq.Consumer:
-        consumer = _SqlConsumer(self, queue_name, prefetch, timeout / 1_000)
-        if self._listens.acquire(blocking=False):  # the first one; never given back
-            self.rows.listen(self._look)
-        return consumer
-
-    def enqueue(self, message: dramatiq.Message[Any], *, delay: Millis | None = None) -> dramatiq.Message[Any]:
-        """One row for all equal hints that wait, due at the earliest of their times. Raises Temporary."""
-        self.enqueue_all([message], delay=delay)
-        return message
-
-    def enqueue_all(self, messages: Sequence[dramatiq.Message[Any]], *, delay: Millis | None = None) -> None:
-        """`enqueue` for each, in one transaction. Raises Temporary."""
-        lines = {self.line(message.queue_name) for message in messages}
-        for message in messages:
-            self.emit_before("enqueue", message, delay)
-        seconds = (delay or 0) / 1_000
-        eta = time.time() + seconds
-        self.rows.add(NewRow(_hint_of(one), one.queue_name, eta, one.encode()) for one in messages)
-        for line in lines:
-            line.look_at(time.monotonic() + seconds)
-        for message in messages:
-            self.emit_after("enqueue", message, delay)
-
-    def flush(self, queue_name: str) -> None:
-        """Drop the queue's hints, those in this process' memory too, except what is at work."""
-        line = self.line(queue_name)
-        with line.changed:
-            line.waiting.clear()
-        self.rows.flush(queue_name)
-
-    def flush_all(self) -> None:
-        for queue_name in self.queues:
-            self.flush(queue_name)
-
-    def join(self, queue_name: str, *, timeout: Millis | None = None) -> None:
-        """Wait until the queue has no row, delayed and leased ones included (for tests). Raises QueueJoinTimeout."""
-        self.line(queue_name)
-        until = time.monotonic() + timeout / 1_000 if timeout else None
-        while not self.rows.is_empty(queue_name):
-            if until is not None and time.monotonic() > until:
-                raise QueueJoinTimeout(queue_name)
-            time.sleep(JOIN_LOOK)
-
-    def _look(self) -> None:
-        for line in list(self.queues.values()):
-            line.look_at(time.monotonic())
-
-    def line(self, queue_name: str) -> _Line:
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
-        return self.queues[queue_name]
+def _not_installed(what: str, extra: str) -> Misconfigured:
+    return Misconfigured(
+        f"broker_url: {what} needs a library that is not installed: pip install 'hub[{extra}]'",
+        f"Le réglage broker_url demande une bibliothèque absente : pip install 'hub[{extra}]'.",
+    )
 
 
-class _Hint(dramatiq.MessageProxy):  # type: ignore[misc]
-    """A message with the id of its row."""
-
-    def __init__(self, row_id: str, message: dramatiq.Message[Any]) -> None:
-        super().__init__(message)
-        self.row_id = row_id
-
-
-class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
-    """Hands out claimed rows, at most `prefetch` at once. All its database work is done in the consumer's thread;
-    worker threads only note what is done."""
-
-    def __init__(self, broker: SqlBroker, queue_name: str, prefetch: int, timeout: float) -> None:
-        self._broker = broker
-        self._rows = broker.rows
-        self._queue_name = queue_name
-        self._line = broker.line(queue_name)
-        self._prefetch = prefetch
-        self._timeout = timeout
-
-    def __next__(self) -> _Hint | None:
-        until = time.monotonic() + self._timeout
-        while True:
-            self._catch_up()
-            row = self._take_or_wait(until)
-            if row is not None:
-                try:
-                    return _Hint(row.id, dramatiq.Message.decode(row.body))
-                except DecodeError:  # written by another version of the hub: the sweep says it again
-                    self._broker.logger.warning("a hint on queue %r cannot be read: removed", self._queue_name)
-                    self._note_done(row.id)
-            elif time.monotonic() >= until:
-                return None
-
-    def ack(self, message: _Hint) -> None:
-        """Noted; the row goes with the next transaction. A crash before it means a second, harmless, run."""
-        self._note_done(message.row_id)
-
-    def nack(self, message: _Hint) -> None:
-        """Removed like a done one: what is left to do stands in the spool, and the sweep says it again."""
-        self._note_done(message.row_id)
-
-    def requeue(self, messages: Iterable[_Hint]) -> None:
-        self._give_back([message.row_id for message in messages])
-
-    def close(self) -> None:
-        """Settle what is done and free what was not handed out; what is at work keeps its lease."""
-        self._give_back([row.id for row in self._line.waiting])
-
-    def _note_done(self, row_id: str) -> None:
-        with self._line.changed:
-            self._line.at_work.discard(row_id)
-            self._line.done.add(row_id)
-            self._line.changed.notify_all()
-
-    def _give_back(self, ids: list[str]) -> None:
-        line = self._line
-        if line.done:
-            self._turn(room=0, renew=False)
-        if ids:
-            try:
-                self._rows.give_back(ids)
-            except Temporary as error:
-                raise ConnectionFailed(error.private) from None
-            with line.changed:
-                line.waiting = deque(row for row in line.waiting if row.id not in ids)
-                line.at_work.difference_update(ids)
-
-    def _take_or_wait(self, until: float) -> Claimed | None:
-        """A claimed row; without one, None after a change, a deed's moment, or `until`."""
-        line = self._line
-        with line.changed:
-            if line.waiting:
-                row = line.waiting.popleft()
-                line.at_work.add(row.id)
-                return row
-            pause = min(until, self._next_deed()) - time.monotonic()
-            if pause > 0 and not (line.done and self._room()):
-                line.changed.wait(pause)
-        return None
-
-    def _catch_up(self) -> None:
-        """One transaction when there is something to settle, to renew or to claim, after a look for the latter."""
-        line = self._line
-        with line.changed:
-            now = time.monotonic()
-            room = 0 if line.waiting else self._room()
-            renew = bool(line.held()) and now >= self._renewal()
-            settle = bool(line.done) and room > 0
-            look = room > 0 and now >= line.next_look
-            is_flowing = line.is_flowing
-            if look:
-                line.next_look = float("inf")  # whoever enqueues during the look makes it earlier: nothing is missed
-        if look and is_flowing:
-            line.look_at(now)
-        elif look and not self._is_something_due(now):
-            room = 0
-        if settle or renew or (look and room > 0):
-            self._turn(room, renew)
-
-    def _is_something_due(self, now: float) -> bool:
-        line = self._line
-        try:
-            due_in = self._rows.next_due(self._queue_name)
-        except Temporary as error:
-            line.look_at(now)
-            raise ConnectionFailed(error.private) from None
-        if due_in is not None and due_in <= 0:
-            line.look_at(now)
-            return True
-        with line.changed:
-            pause = min(line.idle, IDLE_MOST if due_in is None else due_in)
-            line.next_look = min(line.next_look, now + pause)
-            line.idle = min(line.idle * 2, IDLE_MOST)
-            return False
-
-    def _turn(self, room: int, renew: bool) -> None:
-        line = self._line
-        with line.changed:
-            done = set(line.done)
-            held = line.held() if renew else []
-        began = time.monotonic()
-        try:
-            claimed = self._rows.turn(self._queue_name, done, held, room)
-        except Temporary as error:
-            raise ConnectionFailed(error.private) from None
-        with line.changed:
-            line.done -= done
-            line.is_flowing = len(claimed) == room > 0
-            if renew or not line.held():
-                line.renewed = began
-            line.waiting.extend(claimed)
-
-    def _room(self) -> int:
-        """How many rows to claim: none before half of the places are free, so that one transaction serves several
-        hints. The other half is more than what the worker threads have in hand (dramatiq prefetches twice as many)."""
-        room = self._prefetch - len(self._line.held())
-        return room if room * 2 >= self._prefetch else 0
-
-    def _renewal(self) -> float:
-        return self._line.renewed + self._broker.lease / 3
-
-    def _next_deed(self) -> float:
-        """When this thread must renew or look again, if nobody wakes it."""
-        line = self._line
-        moments = [self._renewal()] if line.held() else []
-        if self._room():
-            moments.append(line.next_look)
-        return min(moments, default=float("inf"))
+def _address(settings: Settings) -> Address:
+    url = urlsplit(settings.broker_url)
+    assert url.hostname  # hub.settings refuses a URL without one
+    return Address(
+        host=url.hostname,
+        port=url.port,
+        user=unquote(url.username) if url.username else None,
+        password=password_of(settings.broker_password_file) or None,
+        place=unquote(url.path.removeprefix("/")),
+        tls=_tls(settings) if url.scheme in ("amqps", "rediss") else None,
+        ca_file=settings.broker_ca_file,
+    )
 
 
-def _hint_of(message: dramatiq.Message[Any]) -> str:
-    """The row id of a message that waits: the same for equal hints."""
-    said = (message.queue_name, message.actor_name, message.args, message.kwargs, message.options)
-    return hashlib.sha256(dramatiq.get_encoder().encode({"hint": said})).hexdigest()[:32]
+def _tls(settings: Settings) -> ssl.SSLContext:
+    """Certificate and host name are always checked."""
+    try:
+        return ssl.create_default_context(cafile=settings.broker_ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise Misconfigured(
+            f"broker_ca_file: {settings.broker_ca_file} cannot be read: {error.strerror or 'no certificate in it'}"
+        ) from None

@@ -109,6 +109,11 @@ class QueueRows:
         eta = self._database.read_now(lambda c: c.execute(_NEXT, {"name": queue, "now": now}).scalar())
         return None if eta is None else float(eta) - now
 
+    def depth(self, queue: str, most: int) -> int:
+        """How many rows are free, delayed ones included; counted up to `most`."""
+        asked = {"name": queue, "now": time.time(), "most": most}
+        return int(self._database.read_now(lambda c: c.execute(_DEPTH, asked).scalar_one()))
+
     def is_empty(self, queue: str) -> bool:
         """No row at all: neither waiting, nor delayed, nor leased."""
         return self._database.read_now(lambda c: c.execute(_ANY, {"name": queue}).first()) is None
@@ -136,6 +141,9 @@ _IS_FREE = or_(QUEUE.c.lease_until.is_(None), QUEUE.c.lease_until < bindparam("n
 _MINE = (QUEUE.c.id.in_(bindparam("ids", expanding=True)), QUEUE.c.owner == bindparam("me"))
 
 _NEXT = select(QUEUE.c.eta).where(_OF_QUEUE, _IS_FREE).order_by(QUEUE.c.eta).limit(1)
+_DEPTH = select(func.count()).select_from(
+    select(QUEUE.c.id).where(_OF_QUEUE, _IS_FREE).limit(bindparam("most")).subquery()
+)
 _ANY = select(QUEUE.c.id).where(_OF_QUEUE).limit(1)
 _FLUSH = delete(QUEUE).where(_OF_QUEUE)
 _REMOVE = delete(QUEUE).where(*_MINE)

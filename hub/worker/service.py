@@ -1,5 +1,6 @@
-"""The long-running service: one watcher a mailbox, the sweep, and the worker processes.
+"""The long-running service: one watcher a mailbox that is ours, the sweep, and the worker processes.
 
+Several hosts may serve one site: `hub.worker.watching` knows which mailboxes are ours, and one host sweeps for all.
 `Service.run` returns when `stop` is set, after the watchers have let go and the workers have finished what they
 hold. A watcher or a worker that fails harms no other: watchers back off by themselves, a dead worker process is
 started again with a growing delay. Killed at any instant, the next start finishes (docs/states.md).
@@ -20,37 +21,58 @@ from pathlib import Path
 from hub.errors import HubError
 from hub.imap.reader import Watcher
 from hub.settings import Mailbox, Settings
+from hub.spool.duties import Duties, mailbox_duty
+from hub.spool.incarnation import of_this_process
 from hub.trust.tls import client_context
 from hub.wiring import House, now
 from hub.worker.actors import Hints
+from hub.worker.lookout import Lookout
+from hub.worker.watching import Watching, boot_time
 
 log = logging.getLogger("hub.service")
 
 RESTART_MOST = 60.0  # seconds
+# For the C library's allocator: the pieces of a large message go back to the system as soon as they are free. Left to
+# itself it learns from the first of them to keep such blocks, in one heap a thread.
+FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_ARENA_MAX": "2"}
+SWEEP_SOON = 1.0  # seconds
 STOP_WITHIN = 75.0  # a worker finishes what it holds (60 s in `CarryingWorker.stop`), then it is killed
 
 
 class Service:
-    def __init__(self, house: House, settings_file: Path) -> None:
+    def __init__(
+        self, house: House, settings_file: Path, *, processes: int | None = None, host_name: str | None = None
+    ) -> None:
+        """`processes`: worker processes, those of the settings by default; `host_name`: this host's, for people."""
         self._house = house
         self._settings = house.settings
         self._file = settings_file
         self._hints = Hints(house)
         self._fresh: list[str] = []  # accepted, no hint sent yet
-        self.watchers = [make_watcher(self._settings, box, house, self._hint) for box in self._settings.mailboxes]
+        self._processes = self._settings.working.processes if processes is None else processes
+        boxes = self._settings.mailboxes
+        self.watchers = [make_watcher(self._settings, box, house, self._hint) for box in boxes]
+        self._watching = Watching(
+            Duties(house.database, of_this_process(host_name), self._settings.hosts.lease, now, boot_time),
+            self._settings.hosts,
+            {mailbox_duty(box.name): watcher for box, watcher in zip(boxes, self.watchers, strict=True)},
+        )
+        named = {box.name: watcher for box, watcher in zip(boxes, self.watchers, strict=True)}
+        self._lookout = Lookout(house, named, self._watching.sweeps.is_set)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`."""
         cleaned = await self._house.blobs.clean()
         if cleaned.temporary or cleaned.unnamed:
             log.info("start: %s temporary and %s unnamed file(s) removed", cleaned.temporary, cleaned.unnamed)
-        tasks = [asyncio.create_task(self._sweeping(stop), name="sweep")]
-        tasks += [asyncio.create_task(watcher.run(stop), name="watcher") for watcher in self.watchers]
+        tasks = [asyncio.create_task(self._watching.run(stop), name="watching")]
+        tasks += [asyncio.create_task(self._sweeping(stop), name="sweep")]
+        tasks += [asyncio.create_task(self._lookout.run(stop), name="lookout")]
         tasks += [
             asyncio.create_task(self._worker_kept_alive(number, stop), name="worker")
-            for number in range(1, self._settings.working.processes + 1)
+            for number in range(1, self._processes + 1)
         ]
-        log.info("serving %s mailbox(es), %s worker process(es)", len(self.watchers), self._settings.working.processes)
+        log.info("serving %s mailbox(es), %s worker process(es)", len(self.watchers), self._processes)
         await asyncio.gather(*tasks)
 
     async def _hint(self, message_id: str) -> None:
@@ -60,18 +82,30 @@ class Service:
             return
         await asyncio.sleep(0)  # the others were woken with it: one turn of the loop, and they are in the list
         fresh, self._fresh = self._fresh, []
-        await asyncio.to_thread(self._hints.send, *fresh)
+        self._hints.send(*fresh)
 
     async def _sweeping(self, stop: asyncio.Event) -> None:
-        """Give a hint for whatever is due; the database being away is only a reason to try again."""
-        while not stop.is_set():
+        """Give a hint for whatever is due, as long as this host is the one that sweeps: N hosts would give every hint
+        N times, and a broker that keeps twins would do N times the work. The database being away is only a reason to
+        try again."""
+        every = self._settings.spooling.sweep_every.total_seconds()
+        while await self._is_ours_to_sweep(stop):
+            is_more_due = False
             try:
-                await self._hints.sweep(self._house)
+                is_more_due = await self._hints.sweep(self._house)
             except HubError as error:
                 log.warning("sweep: %s", error.private)
             except Exception as error:  # our fault: the next sweep is the retry, the watchers must not suffer
                 log.error("sweep: %s", type(error).__name__)
-            await _wait(stop, self._settings.spooling.sweep_every.total_seconds())
+            await _wait(stop, min(SWEEP_SOON, every) if is_more_due else every)
+
+    async def _is_ours_to_sweep(self, stop: asyncio.Event) -> bool:
+        """Wait until this host sweeps, or until `stop` (False)."""
+        waiting = [asyncio.create_task(event.wait()) for event in (stop, self._watching.sweeps)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return not stop.is_set()
 
     async def _worker_kept_alive(self, number: int, stop: asyncio.Event) -> None:
         delay = 1.0
@@ -79,7 +113,8 @@ class Service:
             began = asyncio.get_running_loop().time()
             try:
                 child = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "hub", "worker", "--site", str(self._file), "--parent", str(os.getpid())
+                    *(sys.executable, "-m", "hub", "worker", "--site", str(self._file), "--parent", str(os.getpid())),
+                    env={**FRUGAL, **os.environ},
                 )
             except OSError as error:  # no memory or no process to be had now: the watchers go on
                 log.error("worker %s cannot be started: %s; again in %.0f s", number, error.strerror, delay)

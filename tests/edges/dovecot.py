@@ -26,6 +26,7 @@ from typing import Literal
 
 from hub import settings
 from tests.conftest import missing
+from tests.edges.ports import free_port
 from tests.pki import Authority, Leaf
 
 Mode = Literal["certificate", "password"]
@@ -128,6 +129,31 @@ class Dovecot:
     mail_gid: int
     _leaves: dict[str, Leaf] = field(default_factory=dict)
     _delivered: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server_leaf(self) -> Leaf:
+        """Its own certificate and key, for a server of the test's in front of it."""
+        return Leaf(*(self.authority.folder / f"dovecot-{self.imaps_port}.{end}" for end in ("crt", "key", "pem")))
+
+    def start(self) -> None:
+        """Again after `stop`, on the same ports."""
+        configuration, stderr = self.folder / "dovecot.conf", self.folder / "stderr"
+        self._process = subprocess.Popen(
+            ["dovecot", "-F", "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=stderr.open("ab")
+        )
+        _wait_until_it_listens(self._process, self)
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
 
     def leaf(self, address: str) -> Leaf:
         """A client certificate whose common name is the address."""
@@ -216,7 +242,7 @@ def running_dovecot(authority: Authority, mode: Mode = "certificate", extra: str
         missing("dovecot is not installed (apt-get install dovecot-imapd dovecot-lmtpd)")
     folder = Path(tempfile.mkdtemp(prefix="hub-dc-", dir="/tmp"))  # short: sockets' paths are at most 107 bytes
     folder.chmod(0o755)
-    imap_port, imaps_port, lmtp_port = _free_ports(3)
+    imap_port, imaps_port, lmtp_port = free_port(), free_port(), free_port()
     user, login_user, mail_user = _users()
     mail = pwd.getpwnam(mail_user)
     dovecot = Dovecot(folder, authority, mode, imap_port, imaps_port, lmtp_port, mail.pw_uid, mail.pw_gid)
@@ -245,19 +271,11 @@ def running_dovecot(authority: Authority, mode: Mode = "certificate", extra: str
             extra=extra,
         )
     )
-    process = subprocess.Popen(
-        ["dovecot", "-F", "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=(folder / "stderr").open("wb")
-    )
     try:
-        _wait_until_it_listens(process, dovecot)
+        dovecot.start()
         yield dovecot
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        dovecot.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -267,17 +285,6 @@ def _users() -> tuple[str, str, str]:
         return "dovecot", "dovenull", "nobody"
     me = pwd.getpwuid(os.getuid()).pw_name
     return me, me, me
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], dovecot: Dovecot) -> None:

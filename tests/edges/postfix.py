@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import missing
+from tests.edges.ports import free_port
 from tests.pki import Authority, Leaf
 
 _SECONDS = 20
@@ -153,7 +154,7 @@ def _configured(
     folder: Path, authority: Authority, domains: Sequence[str], transport: str, server: Leaf | None, more: str
 ) -> Postfix:
     owner = pwd.getpwnam("nobody")
-    postfix = Postfix(folder, _free_port(), _free_port(), folder / "mail" / "box")
+    postfix = Postfix(folder, free_port(), free_port(), folder / "mail" / "box")
     for name in ("etc", "queue", "data", "mail"):
         (folder / name).mkdir()
     shutil.chown(folder / "data", "postfix")
@@ -179,13 +180,6 @@ def _configured(
     master = _MASTER.format(implicit=postfix.implicit_port, starttls=postfix.starttls_port)
     (folder / "etc" / "master.cf").write_text(master)
     return postfix
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(postfix: Postfix) -> None:

@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import psycopg
 
 from tests.conftest import missing
+from tests.edges.ports import free_port
 
 _SECONDS = 60
 
@@ -40,7 +40,7 @@ def _private() -> str:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N", "-D", str(folder / "data")]
     _run([str(programs / "initdb"), *options], owner)
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen(
         [
             *(str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-h", "127.0.0.1"),
@@ -83,13 +83,6 @@ def _run(words: list[str], owner: pwd.struct_passwd | None) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, **_as(owner))
     if done.returncode:
         raise RuntimeError(f"{words[0]}: {done.stderr}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], folder: Path) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -44,6 +46,12 @@ class FaultProxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def forget(self, closing: Callable[[socket.socket], None]) -> None:
+        """The clients' connections are gone here, by `closing` their sockets, and nobody is told."""
+        for writer in list(self._writers):
+            if writer.get_extra_info("sockname")[1] == self.port:
+                closing(socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())))
+
     def heal(self) -> None:
         self._swallowed.clear()
         self._cut_after.clear()
@@ -65,6 +73,8 @@ class FaultProxy:
         self._writers |= {writer, far_writer}
         try:
             await asyncio.gather(self._pass(reader, far_writer, "up"), self._pass(far_reader, writer, "down"))
+        except (OSError, asyncio.CancelledError):
+            pass  # the end of this connection, or of the test
         finally:
             for one in (writer, far_writer):
                 self._writers.discard(one)

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import String, bindparam, cast, insert, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -19,6 +19,7 @@ from hub import journal
 from hub.database import Database, storable
 from hub.errors import Misconfigured, Permanent, Temporary
 from hub.spool.statements import CURSOR, MESSAGE, SEEN
+from hub.worker.queue_rows import QUEUE
 from tests.edges.engines import database, database_url, migrated, postgres_template, sqlite_template
 from tests.edges.spools import START
 
@@ -33,6 +34,27 @@ def _add(connection: Connection, box: str) -> str:
 
 def _boxes(connection: Connection) -> set[str]:
     return set(connection.execute(select(CURSOR.c.mailbox)).scalars())
+
+
+async def test_a_statement_means_the_same_however_often_it_is_used(database: Database) -> None:
+    """Times are stored in one form and numbers come back as numbers: from the second use on it is `hub.prepared` that
+    speaks to the driver."""
+    await database.write(lambda connection: _add(connection, "box"))
+    move = update(CURSOR).where(CURSOR.c.mailbox == bindparam("box")).values(compared_at=bindparam("at"))
+    find = select(CURSOR.c.mailbox).where(CURSOR.c.compared_at == bindparam("at"))
+    stored = select(cast(CURSOR.c.compared_at, String))
+    add, etas = insert(QUEUE), select(QUEUE.c.eta).where(QUEUE.c.queue == bindparam("name"))
+    texts = set()
+    for turn in range(3):
+        await database.write(lambda connection: connection.execute(move, {"box": "box", "at": START}))
+        assert await database.read(lambda connection: connection.execute(find, {"at": START}).scalar()) == "box"
+        texts.add(await database.read(lambda connection: connection.execute(stored).scalar()))
+        row = {"id": str(turn), "queue": f"q{turn}", "eta": turn + 0.25, "body": b"x"}
+        await database.write(lambda connection, row=row: connection.execute(add, row))  # type: ignore[misc]
+        asked = {"name": f"q{turn}"}
+        eta = await database.read(lambda connection, asked=asked: connection.execute(etas, asked).scalar())  # type: ignore[misc]
+        assert eta == turn + 0.25
+    assert len(texts) == 1
 
 
 async def _hold_the_writer(database: Database) -> threading.Event:
@@ -232,6 +254,7 @@ async def main(url, folder, name, seconds):
     database, ring, count = Database(url), KeyRing({"k1": bytes(32)}), [0]
     blobs = BlobStore(Path(folder), database, ring, 1024, now)
     spool = SqlSpool(database, blobs, ring, clock=now, spooling=Spooling(), owner=name, timezone="Europe/Paris",
+                     ticks=time.monotonic,
                      holding=holding)
     until = time.time() + float(seconds)
     await asyncio.gather(*(worker(spool, f"{name}-{n}", until, count) for n in range(2)))

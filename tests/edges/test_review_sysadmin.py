@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from bench.letters import letters
-from hub.cli import alarms, app
+from hub.alerts import Shown, of_certificates
+from hub.cli import app
+from hub.cli.ledger import moment
 from hub.errors import HubError, Misconfigured
 from hub.message import Classification, Failed, Match, MessageClass, Plan, Receipt, Thought
 from hub.ports import Arrival
@@ -126,7 +130,10 @@ def _empty_password(site: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "wanted"),
     [
-        (_add("broker_url: amqp://x\n"), "hub.yaml:1 broker_url: amqp is not a broker"),
+        (_add("broker_url: kafka://x\n"), "kafka is not a broker of this version"),
+        (_add("broker_url: amqp://127.0.0.1:1\n"), "hub.yaml:10 broker_url: the broker cannot be used"),
+        (_add("broker_url: redis://127.0.0.1:1\n"), "broker_url: the broker cannot be used: Connection refused"),
+        (_add("broker_url: redis://x\nbroker_password_file: no\n"), "no:1 - the password file cannot be read"),
         (_add("database_url: mysql://x\n"), "hub.yaml:10 database_url must start with"),
         (_add("database_url: postgresql://x@127.0.0.1:1/x\n"), "hub.yaml:10 database: OperationalError"),
         (_add("data_dir: hub.db\n"), "hub.yaml:10 data_dir: nothing can be written"),
@@ -194,15 +201,15 @@ def test_a_certificate_that_ends_soon_is_told(site: Path, authority: Authority, 
     assert "À prévoir" not in run("check", site=site).output
 
 
-def test_the_certificate_of_another_structure_is_told(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_certificate_of_another_structure_is_told(site: Path) -> None:
     settings = load_settings(site / "hub.yaml")
     certificate = settings.operators[0].certificate
     assert certificate is not None
     facts = certificate_facts(certificate)
     now = datetime.now(UTC)
     for unit, is_told in ((f"1{FINESS}", False), ("1690000002", True), ("312345678900011", False)):
-        monkeypatch.setattr(alarms, "certificate_facts", lambda _, unit=unit: replace(facts, unit=unit))
-        assert [alarm.is_urgent for alarm in alarms.of_certificates(settings, now)] == [False] * is_told
+        shown = Shown("operator operateur", certificate.file, replace(facts, unit=unit))
+        assert [alert.is_urgent for alert in of_certificates(settings, [shown], now)] == [False] * is_told
 
 
 # --- hub status: progress at the far end (complaints.md row 1)
@@ -230,6 +237,29 @@ def test_a_mailbox_that_is_read_is_none_and_one_that_stopped_is(site: Path, hous
     result = run("status", site=site)
     assert result.exit_code == 1
     assert "ALARME : La boîte dossiers n'est plus relevée depuis le " in result.output
+
+
+def test_a_mailbox_that_cannot_be_looked_at_is_no_balance(site: Path) -> None:
+    result = run("ledger", site=site)
+    assert (result.exit_code, "ne peut pas être consultée" in result.output) == (3, True)
+    result = run("ledger", "--json", site=site)
+    assert result.exit_code == 3
+    assert json.loads(result.output)[0]["mailbox"] == "dossiers"
+
+
+@pytest.mark.parametrize("since", ["hier", "24", "5w", "2026-13-01"])
+def test_a_moment_that_nobody_understands_is_refused(site: Path, since: str) -> None:
+    result = run("ledger", "--since", since, site=site)
+    assert isinstance(result.exception, Misconfigured)
+
+
+def test_moments_are_those_of_the_site() -> None:
+    paris, at = ZoneInfo("Europe/Paris"), datetime(2026, 10, 25, 12, 0, tzinfo=UTC)
+    assert moment("24h", at, paris) == datetime(2026, 10, 24, 12, 0, tzinfo=UTC)
+    assert moment("7d", at, paris) == datetime(2026, 10, 18, 12, 0, tzinfo=UTC)
+    assert moment("90m", at, paris) == datetime(2026, 10, 25, 10, 30, tzinfo=UTC)
+    assert moment("2026-10-25", at, paris) == datetime(2026, 10, 24, 22, 0, tzinfo=UTC)  # summer time still
+    assert moment("2026-10-26T08:30", at, paris) == datetime(2026, 10, 26, 7, 30, tzinfo=UTC)
 
 
 def test_messages_that_nobody_carries_are_an_alarm(site: Path, house: House) -> None:

@@ -4,6 +4,7 @@ each stage of the dialogue."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import smtplib
 import ssl
@@ -17,10 +18,11 @@ from typing import Any
 import pytest
 
 from hub import settings
-from hub.compose import Letterhead, receipt
+from hub.compose import Letterhead, receipt, survey
 from hub.errors import HubError, Misconfigured, Permanent, Temporary, UncertainDelivery
 from hub.message import ParsedMessage, Receipt
 from hub.ports import Sender
+from hub.raw import Whole, joined
 from hub.settings import Endpoint, Sending
 from hub.smtp.client import Route, SmtpSender
 from hub.trust.tls import client_context
@@ -36,6 +38,16 @@ THEIRS = "service@hopital.mssante.example"
 MAIL = b"Subject: essai\r\nMessage-ID: <1@asso.mssante.example>\r\n\r\nBonjour.\r\n"
 QUICK = Sending(connect_timeout=timedelta(seconds=2), command_timeout=timedelta(seconds=2))
 IMPATIENT = Sending(connect_timeout=timedelta(milliseconds=400), command_timeout=timedelta(milliseconds=400))
+
+
+class InTwo(Whole):
+    def __init__(self, raw: bytes, cut: int) -> None:
+        super().__init__(raw)
+        self._halves = raw[:cut], raw[cut:]
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        for half in self._halves:
+            yield half
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +84,7 @@ async def test_a_mail_arrives_once_and_whole(postfix: Postfix, authority: Author
     body = b".un point\r\n..deux\r\nd\xc3\xa9j\xc3\xa0\r\n.\r\nfin " + tls.encode()
     before = len(postfix.mails())
     async with sending({"asso": route(authority, leaf, port, tls)}) as sender:
-        answer = await sender.send("asso", OURS, THEIRS, MAIL + body)
+        answer = await sender.send("asso", OURS, THEIRS, Whole(MAIL + body))
     arrived = await asyncio.to_thread(postfix.mails, before + 1)
     assert answer.startswith("250 2.0.0 Ok: queued as ")
     assert len(arrived) == before + 1
@@ -87,14 +99,14 @@ async def test_without_client_certificate_nothing_goes(postfix: Postfix, authori
     before = len(postfix.mails())
     async with sending({"asso": route(authority, None, port, tls)}) as sender:
         with pytest.raises(Temporary, match="No client certificate"):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
     assert len(postfix.mails()) == before
 
 
 async def test_fifty_mails_use_one_connection(postfix: Postfix, authority: Authority, leaf: Leaf) -> None:
     sessions, handshakes, before = postfix.sessions(), postfix.handshakes(), len(postfix.mails())
     async with sending({"asso": route(authority, leaf, postfix.implicit_port)}) as sender:
-        await asyncio.gather(*(sender.send("asso", "", THEIRS, MAIL) for _ in range(50)))
+        await asyncio.gather(*(sender.send("asso", "", THEIRS, Whole(MAIL)) for _ in range(50)))
     assert len(await asyncio.to_thread(postfix.mails, before + 50)) == before + 50
     assert postfix.sessions() - sessions == 1
     assert postfix.handshakes() - handshakes == 1
@@ -106,8 +118,8 @@ async def test_a_refused_recipient_is_permanent_and_the_connection_lives_on(
     sessions = postfix.sessions()
     async with sending({"asso": route(authority, leaf, postfix.implicit_port)}) as sender:
         with pytest.raises(Permanent, match=r"RCPT refused: 554 5\.7\.1") as refused:
-            await sender.send("asso", OURS, "quelqu.un@ailleurs.example", MAIL)
-        assert (await sender.send("asso", OURS, THEIRS, MAIL)).startswith("250")
+            await sender.send("asso", OURS, "quelqu.un@ailleurs.example", Whole(MAIL))
+        assert (await sender.send("asso", OURS, THEIRS, Whole(MAIL))).startswith("250")
     assert "quelqu" not in refused.value.private
     assert "opérateur" in refused.value.public
     assert postfix.sessions() - sessions == 1
@@ -120,7 +132,7 @@ async def test_a_server_of_another_authority_is_refused(
     for tls, port in (("implicit", postfix.implicit_port), ("starttls", postfix.starttls_port)):
         async with sending({"asso": route(stranger, None, port, tls)}) as sender:
             with pytest.raises(Temporary, match="server certificate: self-signed certificate in"):
-                await sender.send("asso", OURS, THEIRS, MAIL)
+                await sender.send("asso", OURS, THEIRS, Whole(MAIL))
 
 
 async def test_the_certificate_must_bear_the_server_name(postfix: Postfix, authority: Authority, leaf: Leaf) -> None:
@@ -128,8 +140,8 @@ async def test_the_certificate_must_bear_the_server_name(postfix: Postfix, autho
     right = route(authority, leaf, postfix.implicit_port, server_name="localhost")
     async with sending({"other": other, "right": right}) as sender:
         with pytest.raises(Temporary, match="Hostname mismatch"):
-            await sender.send("other", OURS, THEIRS, MAIL)
-        assert (await sender.send("right", OURS, THEIRS, MAIL)).startswith("250")
+            await sender.send("other", OURS, THEIRS, Whole(MAIL))
+        assert (await sender.send("right", OURS, THEIRS, Whole(MAIL))).startswith("250")
 
 
 async def test_a_receipt_travels_from_a_legacy_pkcs12_into_another_mailbox(
@@ -141,7 +153,9 @@ async def test_a_receipt_travels_from_a_legacy_pkcs12_into_another_mailbox(
     head = Letterhead(address=OURS, display_name="Association", product_reference="HUB0001", reporting_ua="x; hub")
     original = ParsedMessage(subject="XDM/1.0/DDM+Essai", message_id="<2@hopital.mssante.example>")
     step = Receipt(recipient=THEIRS, code=902)
-    mail = receipt(original, MAIL, step, head, "<3@asso.mssante.example>", datetime(2026, 11, 25, tzinfo=UTC))
+    carried = await survey(Whole(MAIL), "<3@asso.mssante.example>")
+    at = datetime(2026, 11, 25, tzinfo=UTC)
+    mail = receipt(original, Whole(MAIL), carried, step, head, "<3@asso.mssante.example>", at)
     with running_dovecot(authority) as dovecot:
         lmtp = f"lmtp:inet:[127.0.0.1]:{dovecot.lmtp_port}"
         with running_postfix(authority, domains=("hopital.mssante.example",), transport=lmtp) as postfix:
@@ -159,7 +173,7 @@ async def test_a_receipt_travels_from_a_legacy_pkcs12_into_another_mailbox(
                 assert client.select("INBOX", readonly=True)[1] == [b"1"], postfix.log()
                 arrived = client.fetch("1", "(BODY.PEEK[])")[1][0]
     assert isinstance(arrived, tuple)
-    assert arrived[1].endswith(mail)
+    assert arrived[1].endswith(await joined(mail))
     assert arrived[1].startswith(b"Return-Path: <>\r\n")
 
 
@@ -218,7 +232,7 @@ LARGE = MAIL + b"ligne\r\n" * 1_000_000  # more than all the buffers between her
 async def test_a_cut_before_the_content_is_temporary(bench: Bench, stage: str) -> None:
     async with bench.against(Script(cut_at=stage)) as (sender, server):
         with pytest.raises(Temporary):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert server.mails == []
 
 
@@ -226,7 +240,7 @@ async def test_a_cut_before_the_content_is_temporary(bench: Bench, stage: str) -
 async def test_a_cut_or_silence_inside_the_content_is_temporary(bench: Bench, mischief: dict[str, Any]) -> None:
     async with bench.against(Script(**mischief, body_bytes=1000), IMPATIENT) as (sender, server):
         with pytest.raises(Temporary, match="in the content"):
-            await sender.send("asso", OURS, THEIRS, LARGE)
+            await sender.send("asso", OURS, THEIRS, Whole(LARGE))
         assert server.mails == []
 
 
@@ -234,7 +248,7 @@ async def test_a_cut_or_silence_inside_the_content_is_temporary(bench: Bench, mi
 async def test_a_cut_after_the_dot_is_uncertain(bench: Bench, size: bytes) -> None:
     async with bench.against(Script(cut_at="dot")) as (sender, server):
         with pytest.raises(UncertainDelivery, match="no answer after the final dot"):
-            await sender.send("asso", OURS, THEIRS, size)
+            await sender.send("asso", OURS, THEIRS, Whole(size))
         assert len(server.mails) == 1
 
 
@@ -242,7 +256,7 @@ async def test_silence_after_the_dot_is_uncertain(bench: Bench) -> None:
     patience = timedelta(milliseconds=300)
     async with bench.against(Script(hang_at="dot"), answer_after_dot=patience) as (sender, server):
         with pytest.raises(UncertainDelivery):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert len(server.mails) == 1
 
 
@@ -250,7 +264,7 @@ async def test_silence_after_the_dot_is_uncertain(bench: Bench) -> None:
 async def test_nonsense_after_the_dot_is_uncertain(bench: Bench, nonsense: str) -> None:
     async with bench.against(Script(replies={"dot": nonsense})) as (sender, _):
         with pytest.raises(UncertainDelivery):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
 
 
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail", "rcpt", "data"])
@@ -258,7 +272,7 @@ async def test_silence_before_the_content_is_temporary(bench: Bench, stage: str)
     async with bench.against(Script(hang_at=stage), IMPATIENT) as (sender, server):
         async with asyncio.timeout(3):
             with pytest.raises(Temporary):
-                await sender.send("asso", OURS, THEIRS, MAIL)
+                await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert server.mails == []
 
 
@@ -267,7 +281,7 @@ async def test_silence_before_the_content_is_temporary(bench: Bench, stage: str)
 async def test_4xx_is_temporary_and_5xx_permanent(bench: Bench, stage: str, code: str, error: type[HubError]) -> None:
     async with bench.against(Script(replies={stage: f"{code} non"})) as (sender, _):
         with pytest.raises(error, match=code):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
 
 
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "auth"])
@@ -275,14 +289,14 @@ async def test_a_refused_session_is_temporary_even_with_5xx(bench: Bench, stage:
     script = Script(replies={stage: "554 5.7.1 certificat inconnu"})
     async with bench.against(script, routing={"sasl": "external"}) as (sender, server):
         with pytest.raises(Temporary, match=r"554 5\.7\.1"):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert not any(command.startswith("MAIL") for command in server.commands)
 
 
 @pytest.mark.parametrize("code", ["251 sera transmis", "252 on verra"])
 async def test_251_and_252_are_no_failures(bench: Bench, code: str) -> None:
     async with bench.against(Script(replies={"rcpt": code})) as (sender, server):
-        assert (await sender.send("asso", OURS, THEIRS, MAIL)) == "250 2.0.0 Ok: queued as 00001"
+        assert (await sender.send("asso", OURS, THEIRS, Whole(MAIL))) == "250 2.0.0 Ok: queued as 00001"
         assert len(server.mails) == 1
 
 
@@ -292,40 +306,40 @@ async def test_251_and_252_are_no_failures(bench: Bench, code: str) -> None:
 async def test_a_connection_that_the_server_closed_is_opened_again(bench: Bench) -> None:
     async with bench.against(Script(close_after_mail=True)) as (sender, server):
         for _ in range(3):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert len(server.mails) == server.connections == 3
 
 
 @pytest.mark.parametrize("mischief", [{"cut_at": "mail"}, {"replies": {"mail": "421 4.4.2 inactif"}}])
 async def test_a_kept_connection_that_proves_dead_is_replaced_once(bench: Bench, mischief: dict[str, Any]) -> None:
     async with bench.against(Script()) as (sender, server):
-        await sender.send("asso", OURS, THEIRS, MAIL)
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         server.turn_bad(Script(**mischief))  # the connection that is open; a new one finds a good server
-        assert (await sender.send("asso", OURS, THEIRS, MAIL)).startswith("250")
+        assert (await sender.send("asso", OURS, THEIRS, Whole(MAIL))).startswith("250")
         assert (server.connections, len(server.mails)) == (2, 2)
 
 
 async def test_a_new_connection_that_dies_at_mail_is_not_tried_for_ever(bench: Bench) -> None:
     async with bench.against(Script(cut_at="mail")) as (sender, server):
         with pytest.raises(Temporary, match="MAIL"):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert server.connections == 1
 
 
 async def test_an_idle_connection_says_quit(bench: Bench) -> None:
     brief = QUICK.model_copy(update={"idle_close": timedelta(milliseconds=100)})
     async with bench.against(Script(), brief) as (sender, server):
-        await sender.send("asso", OURS, THEIRS, MAIL)
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         await asyncio.sleep(0.3)
         assert server.commands[-1] == "QUIT"
-        await sender.send("asso", OURS, THEIRS, MAIL)
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert server.connections == 2
 
 
 async def test_mails_that_wait_hear_at_once_that_the_operator_is_away(bench: Bench) -> None:
     async with bench.against(Script(hang_at="greeting"), IMPATIENT) as (sender, server):
         async with asyncio.timeout(1.5):
-            sent = [sender.send("asso", OURS, THEIRS, MAIL) for _ in range(20)]
+            sent = [sender.send("asso", OURS, THEIRS, Whole(MAIL)) for _ in range(20)]
             outcomes = await asyncio.gather(*sent, return_exceptions=True)
         assert all(isinstance(outcome, Temporary) for outcome in outcomes)
         assert server.connections == 1
@@ -335,8 +349,8 @@ async def test_a_cancelled_sending_leaves_no_half_dialogue(bench: Bench) -> None
     async with bench.against(Script(hang_at="rcpt", only_connection=1)) as (sender, server):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
-                await sender.send("asso", OURS, THEIRS, MAIL)
-        await sender.send("asso", OURS, THEIRS, MAIL)
+                await sender.send("asso", OURS, THEIRS, Whole(MAIL))
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert (server.connections, len(server.mails)) == (2, 1)
 
 
@@ -352,7 +366,7 @@ async def test_mailboxes_share_a_connection_only_when_line_and_credentials_are_t
         }
         async with sending(routes) as sender:
             for mailbox in "abcd":
-                await sender.send(mailbox, OURS, THEIRS, MAIL)
+                await sender.send(mailbox, OURS, THEIRS, Whole(MAIL))
         assert (server.connections, len(server.mails)) == (3, 4)
 
 
@@ -376,13 +390,13 @@ async def test_an_operator_that_never_answers_is_left_alone_for_a_while(authorit
             began = time.monotonic()
             for _ in range(20):
                 with pytest.raises(Temporary) as raised:
-                    await sender.send("asso", OURS, THEIRS, MAIL)
+                    await sender.send("asso", OURS, THEIRS, Whole(MAIL))
             assert time.monotonic() - began < 1.5
             assert calls == 1
             assert raised.value.retry_in is not None
             await asyncio.sleep(raised.value.retry_in.total_seconds() + 0.05)
             with pytest.raises(Temporary):
-                await sender.send("asso", OURS, THEIRS, MAIL)
+                await sender.send("asso", OURS, THEIRS, Whole(MAIL))
             assert calls == 2
 
 
@@ -401,11 +415,22 @@ async def test_a_missing_password_stops_its_own_mailbox_until_it_is_there(
         }
         async with sending(routes) as sender:
             with pytest.raises(Temporary, match="cannot be read"):
-                await sender.send("a", OURS, THEIRS, MAIL)
-            await sender.send("b", OURS, THEIRS, MAIL)
+                await sender.send("a", OURS, THEIRS, Whole(MAIL))
+            await sender.send("b", OURS, THEIRS, Whole(MAIL))
             (tmp_path / "password").touch()
-            await sender.send("a", OURS, THEIRS, MAIL)
+            await _sent_within(sender, "a")
         assert len(server.mails) == 2
+
+
+async def _sent_within(sender: SmtpSender, mailbox: str, seconds: float = 20) -> None:
+    """An operator that proved unreachable is left alone for a multiple of what the attempt took."""
+    until = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(Temporary):
+            await sender.send(mailbox, OURS, THEIRS, Whole(MAIL))
+            return
+        assert time.monotonic() < until, "still left alone"
+        await asyncio.sleep(0.05)
 
 
 async def test_without_starttls_nothing_is_said(bench: Bench) -> None:
@@ -414,7 +439,7 @@ async def test_without_starttls_nothing_is_said(bench: Bench) -> None:
         server,
     ):
         with pytest.raises(Temporary, match="STARTTLS is not offered") as refused:
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert [command.partition(" ")[0] for command in server.commands] == ["EHLO"]
         assert server.mails == []
     assert "rien n'a été envoyé" in refused.value.public
@@ -424,7 +449,7 @@ async def test_what_was_said_in_clear_behind_starttls_is_not_believed(bench: Ben
     """RH-03: taken for the answer to the second EHLO, the size that was slipped in would refuse every mail."""
     injected = {"starttls": "220 2.0.0 ready\r\n250-pirate.example\r\n250 SIZE 10"}
     async with bench.against(Script(tls="starttls", replies=injected)) as (sender, server):
-        await sender.send("asso", OURS, THEIRS, MAIL)
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert len(server.mails) == 1
         assert server.encrypted[0].startswith("EHLO ")
 
@@ -432,7 +457,7 @@ async def test_what_was_said_in_clear_behind_starttls_is_not_believed(bench: Ben
 async def test_all_but_ehlo_and_starttls_is_said_under_tls(bench: Bench) -> None:
     login = {"sasl": "plain", "username": "bal", "password": "secret"}
     async with bench.against(Script(tls="starttls"), routing=login) as (sender, server):
-        await sender.send("asso", OURS, THEIRS, MAIL)
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert [command.partition(" ")[0] for command in server.commands[:2]] == ["EHLO", "STARTTLS"]
         assert server.commands[2:] == server.encrypted
         assert server.encrypted[1] == "AUTH PLAIN AGJhbABzZWNyZXQ="
@@ -441,13 +466,13 @@ async def test_all_but_ehlo_and_starttls_is_said_under_tls(bench: Bench) -> None
 async def test_bytes_injected_before_tls_are_not_believed(bench: Bench) -> None:
     injected = "220 2.0.0 ready\r\n250-injecte\r\n250 SIZE 1"
     async with bench.against(Script(tls="starttls", replies={"starttls": injected})) as (sender, server):
-        assert (await sender.send("asso", OURS, THEIRS, MAIL)).startswith("250 2.0.0")
+        assert (await sender.send("asso", OURS, THEIRS, Whole(MAIL))).startswith("250 2.0.0")
         assert len(server.mails) == 1
 
 
 async def test_external_says_that_the_certificate_is_the_identity(bench: Bench) -> None:
     async with bench.against(Script(), routing={"sasl": "external", "username": OURS}) as (sender, server):
-        await sender.send("asso", OURS, THEIRS, MAIL)
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert server.commands[1] == "AUTH EXTERNAL ="
 
 
@@ -458,7 +483,7 @@ async def test_login_is_said_in_two_steps(bench: Bench) -> None:
         server,
     ):
         with pytest.raises(Temporary):  # the script knows no second step: it answers 250, which is not 235
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
         assert server.commands[1:3] == ["AUTH LOGIN YmFs", "c2VjcmV0"]
 
 
@@ -469,7 +494,7 @@ async def test_a_certificate_that_cannot_be_loaded_is_temporary(authority: Autho
     endpoint = Endpoint(host="127.0.0.1", port=9, tls="implicit")
     async with sending({"asso": Route(endpoint=endpoint, make_context=broken)}) as sender:
         with pytest.raises(Temporary, match="password is wrong"):
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------
@@ -499,10 +524,10 @@ async def test_a_certificate_that_cannot_be_loaded_is_temporary(authority: Autho
 async def test_an_address_that_could_say_more_than_itself_is_permanent(bench: Bench, address: str) -> None:
     async with bench.against(Script()) as (sender, server):
         with pytest.raises(Permanent, match="plain ASCII address"):
-            await sender.send("asso", OURS, address, MAIL)
+            await sender.send("asso", OURS, address, Whole(MAIL))
         if address:  # as a sender, "" is the empty return path
             with pytest.raises(Permanent, match="plain ASCII address"):
-                await sender.send("asso", address, THEIRS, MAIL)
+                await sender.send("asso", address, THEIRS, Whole(MAIL))
         assert server.connections == 0
 
 
@@ -511,14 +536,18 @@ async def test_a_bare_line_end_cannot_smuggle_a_second_mail(bench: Bench, ending
     smuggled = MAIL + ending + b"MAIL FROM:<e@v.example>\r\n"
     async with bench.against(Script()) as (sender, server):
         with pytest.raises(Permanent, match="bare CR or LF"):
-            await sender.send("asso", OURS, THEIRS, smuggled)
-        assert server.connections == 0
+            await sender.send("asso", OURS, THEIRS, Whole(smuggled))
+        with pytest.raises(Permanent, match="bare CR or LF"):  # also when it hides where two pieces meet
+            await sender.send("asso", OURS, THEIRS, InTwo(smuggled, len(MAIL) + 1))
+        assert server.mails == []
+        assert (await sender.send("asso", OURS, THEIRS, Whole(MAIL))).startswith("250")
+        assert server.mails == [MAIL]
 
 
 async def test_the_content_goes_out_byte_for_byte_with_dots_doubled(bench: Bench) -> None:
     raw = b".H: 1\r\n\r\n.\r\n..\r\nMAIL FROM:<x>\r\n.\r\n\xff\x00 sans fin"
     async with bench.against(Script()) as (sender, server):
-        await sender.send("asso", "", THEIRS, raw)
+        await sender.send("asso", "", THEIRS, Whole(raw))
         assert server.mails == [b"..H: 1\r\n\r\n..\r\n...\r\nMAIL FROM:<x>\r\n..\r\n\xff\x00 sans fin\r\n"]
         assert f"MAIL FROM:<> SIZE={len(raw)} BODY=8BITMIME" in server.commands
         assert f"RCPT TO:<{THEIRS}>" in server.commands
@@ -526,14 +555,14 @@ async def test_the_content_goes_out_byte_for_byte_with_dots_doubled(bench: Bench
 
 async def test_parameters_are_said_only_when_the_server_knows_them(bench: Bench) -> None:
     async with bench.against(Script(extensions=())) as (sender, server):
-        await sender.send("asso", OURS, THEIRS, MAIL + b"\xe9")
+        await sender.send("asso", OURS, THEIRS, Whole(MAIL + b"\xe9"))
         assert f"MAIL FROM:<{OURS}>" in server.commands
 
 
 async def test_a_mail_over_the_announced_size_is_permanent_and_stays_here(bench: Bench) -> None:
     async with bench.against(Script(extensions=("SIZE 1000",))) as (sender, server):
         with pytest.raises(Permanent, match="takes 1000") as refused:
-            await sender.send("asso", OURS, THEIRS, MAIL + b"x" * 2000)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL + b"x" * 2000))
         assert [command.partition(" ")[0] for command in server.commands] == ["EHLO"]
     assert "plus grand" in refused.value.public
 
@@ -542,14 +571,14 @@ async def test_what_the_server_says_is_kept_without_addresses_and_numbers(bench:
     said = f"550 5.1.1 <{THEIRS}>: 279035121518989@patient.mssante.fr 279035121518989 inconnu"
     async with bench.against(Script(replies={"rcpt": said})) as (sender, _):
         with pytest.raises(Permanent) as refused:
-            await sender.send("asso", OURS, THEIRS, MAIL)
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL))
     assert refused.value.private == "RCPT refused: 550 5.1.1 <…>: <…> … inconnu"
 
 
 async def test_an_unknown_mailbox_has_no_way_out(bench: Bench) -> None:
     async with bench.against(Script()) as (sender, _):
         with pytest.raises(Permanent, match="no way out"):
-            await sender.send("inconnue", OURS, THEIRS, MAIL)
+            await sender.send("inconnue", OURS, THEIRS, Whole(MAIL))
 
 
 async def test_the_real_sender_and_the_recording_one_are_both_senders(bench: Bench) -> None:
@@ -557,8 +586,8 @@ async def test_the_real_sender_and_the_recording_one_are_both_senders(bench: Ben
         fake = RecordingSender()
         doors: list[Sender] = [real, fake]
         for door in doors:
-            assert (await door.send("asso", OURS, THEIRS, MAIL)).startswith("250")
+            assert (await door.send("asso", OURS, THEIRS, Whole(MAIL))).startswith("250")
         fake.outcomes.append(Temporary("450"))
         with pytest.raises(Temporary):
-            await fake.send("asso", OURS, THEIRS, MAIL)
+            await fake.send("asso", OURS, THEIRS, Whole(MAIL))
         assert len(fake.sent) == 1

@@ -208,18 +208,3 @@ async def test_a_deed_that_went_with_the_plan_of_a_lost_lease_is_undone(sql_benc
         await slow.save_plan(accepted.id, thought(HOLD), Ready(deeds={0: holding(accepted.id, HOLD)}))
     assert await sql_bench.work() == []
     assert await sql_bench.state(accepted.id) == "ACCEPTED"
-
-
-async def test_what_stands_still_can_be_counted(sql_bench: SqlBench) -> None:
-    """For `hub status`: when a mailbox was compared, what nobody carries, what is under way for long."""
-    spool, clock = sql_bench.spool(), sql_bench.clock
-    start = clock.now
-    await spool.advance(BOX, EPOCH, 3)
-    await planned(spool, FILING)  # in the hands of this process
-    await accept(spool, b"in nobody's hands", uid=2)
-    assert await spool.compared() == {BOX: start}
-    assert (await spool.overdue(start), await spool.unfinished(start)) == (0, 0)
-    clock.tick(minutes=1)
-    assert (await spool.overdue(clock.now), await spool.unfinished(clock.now)) == (1, 2)
-    clock.tick(minutes=30)  # its carrier died: its lease has ended
-    assert await spool.overdue(clock.now) == 2

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ SENDER = f"courrier@hopital.{DOMAIN}"
 _SETTINGS = """\
 site: {{name: "MECS d'essai (fictive)", finess: "690000001", product_reference: ESSAI1}}
 database_url: {database_url}
+broker_url: {broker_url}
 operators:
   - name: operateur
     imap: {{host: localhost, port: {imap}, tls: implicit}}
@@ -40,7 +41,7 @@ operators:
     sasl: external
 mailboxes:
   - {{name: dossiers, address: "{address}", operator: operateur, test: true}}
-watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
+{boxes}watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
 spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 5s, lease: {lease}s}}
 working: {{processes: {processes}, threads: 4}}
 log_level: warning
@@ -73,6 +74,23 @@ class Site:
             stderr=log,
             start_new_session=True,
         )
+
+    def spawn(
+        self, *words: str, host: str | None = None, user: int | None = None, python: str = sys.executable
+    ) -> subprocess.Popen[bytes]:
+        """`hub WORDS` beside the service, as another host or as another user; the caller ends it."""
+        name = "-".join((host or "more", words[0]))
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [python, "-m", "hub", *words, "--site", str(self.folder)],
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": packages()} | ({"HUB_HOST_NAME": host} if host else {}),
+                start_new_session=True,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
+            )
 
     def tree(self) -> list[psutil.Process]:
         """The service and all that it started."""
@@ -152,10 +170,15 @@ def running_site(
     usagers_csv: bytes,
     *,
     database_url: str = "sqlite:///hub.db",
+    broker_url: str = "sql://",
     processes: int = 1,
     lease: int = 5,
+    boxes: Sequence[str] = (),
+    more: str = "",
 ) -> Iterator[Site]:
-    """A site with its usagers, its servers running, its service not yet started; all stopped at the end."""
+    """`boxes`: more mailboxes, by the first part of their address. `more`: more lines of hub.yaml.
+
+    A site with its usagers, its servers running, its service not yet started; all stopped at the end."""
     authority = Authority(folder / "pki")
     with (
         running_dovecot(authority) as dovecot,
@@ -171,6 +194,7 @@ def running_site(
         (site.folder / "hub.yaml").write_text(
             _SETTINGS.format(
                 database_url=database_url,
+                broker_url=broker_url,
                 imap=dovecot.imaps_port,
                 smtp=postfix.implicit_port,
                 ca=authority.ca_file,
@@ -179,7 +203,9 @@ def running_site(
                 address=HOME,
                 processes=processes,
                 lease=lease,
+                boxes="".join(_box(dovecot, name) for name in boxes),
             )
+            + more
         )
         (site.folder / "usagers.csv").write_bytes(usagers_csv)
         for words in (("init", str(site.folder)), ("usagers", "import", str(site.folder / "usagers.csv")), ("check",)):
@@ -189,6 +215,22 @@ def running_site(
             yield site
         finally:
             site.stop()
+
+
+def packages() -> str:
+    """Where this Python finds the hub and its libraries, for another one of the same version."""
+    return os.pathsep.join(path for path in (*sys.path, os.getcwd()) if path and Path(path).is_dir())
+
+
+def address_of(box: str) -> str:
+    return f"{box}@mecs.{DOMAIN}"
+
+
+def _box(dovecot: Dovecot, name: str) -> str:
+    leaf = dovecot.leaf(address_of(name))
+    certificate = f"{{file: {leaf.certificate}, key_file: {leaf.key}}}"
+    known = f"name: {name}, address: {address_of(name)}, operator: operateur, test: true"
+    return f"  - {{{known}, certificate: {certificate}}}\n"
 
 
 def _hub(site: Site, *words: str) -> subprocess.CompletedProcess[str]:

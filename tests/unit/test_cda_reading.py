@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hub.cda import Codes, looks_like_cda, read_cda
+from hub.cda import Codes, looks_like_cda, read_cda, xml
 from hub.message import Author, Coded, Defect, Document, DocumentForm, Identity, Limits, LocalId
 from tests.cdamaker import LEA, NOE, Sample, make_cda, make_pdf, with_key
 
@@ -431,3 +431,27 @@ def test_a_date_that_is_none_is_a_warning(sample: Sample) -> None:
 
 def test_a_page_for_browsers_is_no_body_of_a_document() -> None:
     assert "body-type" in codes_of(read(Sample(body=b"<html><script/></html>", media_type="text/html")))
+
+
+LONG = b"%PDF-1.4\n" + bytes(range(256)) * 6_000 + b"\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        Sample(body=LONG),
+        Sample(encoded=base64.encodebytes(LONG).decode()),
+        Sample(encoded=base64.encodebytes(LONG).decode().replace("\n", "\r\n")),
+        Sample(encoded=base64.b64encode(LONG).decode()[:-5]),
+        Sample(body=None, pdf_copy=LONG),
+        Sample(encoded="mot " * 400_000, media_type="text/plain", representation="TXT"),
+        Sample(title="titre " * 300_000),
+        Sample(encoded=f"<!-- {'A' * 2_000_000} -->{base64.b64encode(LONG).decode()}"),
+    ],
+    ids=["one-line", "lines", "crlf", "cut", "pdf-copy", "text", "title", "comment"],
+)
+def test_a_body_cut_out_before_the_parser_reads_the_same(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = make_cda(sample)
+    lifted = read_cda(raw, name=None, attachment=1, limits=Limits(), codes=Codes.empty())
+    monkeypatch.setattr(xml, "_LIFTED_FROM", 10**9)
+    assert lifted == read_cda(raw, name=None, attachment=1, limits=Limits(), codes=Codes.empty())

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import email.utils
+import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.header import decode_header, make_header
 from email.message import EmailMessage
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.compose import Letterhead, copy, notice, receipt
+from hub import compose
+from hub.compose import Letterhead
 from hub.message import Header, ParsedMessage, Receipt
+from hub.raw import Whole, joined
 from hub.receipts import INTEGRATION_CODES, official_label, read_mdn
 
 AT = datetime(2026, 11, 25, 10, 30, tzinfo=timezone(timedelta(hours=1)))
@@ -45,6 +51,35 @@ ORIGINAL = ParsedMessage(
     receipt_to=(THEIRS,),
 )
 OUR_ID = "<3@asso.mssante.example>"
+
+
+def written(mail: compose.Mail) -> bytes:
+    """The whole mail; what it says of itself is true."""
+    raw = asyncio.run(joined(mail))
+    assert (mail.size, mail.is_ascii) == (len(raw), raw.isascii())
+    return raw
+
+
+def surveyed(raw: bytes, message_id: str) -> compose.Carried:
+    return asyncio.run(compose.survey(Whole(raw), message_id))
+
+
+def receipt(
+    original: ParsedMessage, raw: bytes, step: Receipt, head: Letterhead, message_id: str, at: datetime
+) -> bytes:
+    carried = surveyed(raw, message_id)
+    return written(compose.receipt(original, Whole(raw), carried, step, head, message_id, at))
+
+
+def copy(
+    raw: bytes, head: Letterhead, to: str, message_id: str, at: datetime, subject: str = compose.COPY_SUBJECT
+) -> bytes:
+    return written(compose.copy(Whole(raw), surveyed(raw, message_id), head, to, message_id, at, subject))
+
+
+def notice(head: Letterhead, to: str, message_id: str, at: datetime, *words: str) -> bytes:
+    return written(compose.notice(head, to, message_id, at, *words))
+
 
 GOLDEN = (
     b"""\
@@ -284,6 +319,32 @@ def test_a_notice_says_why_and_what_to_do() -> None:
 def test_utc_is_written_with_its_offset() -> None:
     at = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
     assert b"Date: Wed, 25 Nov 2026 09:30:00 +0000\r\n" in notice(HEAD, THEIRS, OUR_ID, at)
+
+
+@given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=6))
+def test_an_original_is_carried_alike_however_it_is_cut(original: bytes, cuts: list[int]) -> None:
+    class Cut(Whole):
+        async def pieces(self) -> AsyncIterator[bytes]:
+            for start, end in pairwise([0, *sorted(min(cut, len(original)) for cut in cuts), len(original)]):
+                yield original[start:end]
+
+    cut = Cut(original)
+    carried = asyncio.run(compose.survey(cut, OUR_ID))
+    assert carried == surveyed(original, OUR_ID)
+    mail = written(compose.copy(cut, carried, HEAD, THEIRS, OUR_ID, AT))
+    assert mail == copy(original, HEAD, THEIRS, OUR_ID, AT)
+    as_crlf = re.sub(rb"\r\n|\r|\n", b"\r\n", original)
+    assert as_crlf + b"\r\n--" + carried.boundary in mail
+    assert carried.size == len(as_crlf)
+    longest = max(map(len, as_crlf.split(b"\r\n")))
+    assert (carried.encoding == b"7bit") == (original.isascii() and longest <= 998)
+
+
+def test_an_original_that_holds_our_boundary_does_not_end_our_parts() -> None:
+    first = surveyed(b"", OUR_ID).boundary
+    raw = copy(b"Subject: x\r\n\r\n--" + first + b"--\r\n", HEAD, THEIRS, OUR_ID, AT)
+    assert surveyed(b"--" + first, OUR_ID).boundary != first
+    assert len(parts(raw)) == 2
 
 
 # --- headers ----------------------------------------------------------------------------------------------------

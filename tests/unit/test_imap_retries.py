@@ -8,9 +8,9 @@ import pytest
 
 from hub import settings
 from hub.errors import Misconfigured
+from hub.imap.backoff import retry_delay
 from hub.imap.failures import ConnectionLost, PeerRefused
 from hub.imap.opening import Credentials, credentials_of
-from hub.imap.reader import retry_delay
 
 WATCHING = settings.Watching(backoff_first=timedelta(seconds=2), backoff_most=timedelta(minutes=5))
 

@@ -1,4 +1,4 @@
-"""Why `imap/session.py` replaces what it replaces: stock aioimaplib 2.0.3 fails so. When one of these tests fails,
+"""Why `imap/protocol.py` replaces what it replaces: stock aioimaplib 2.0.3 fails so. When one of these tests fails,
 aioimaplib was mended and the replacement may go."""
 
 from __future__ import annotations

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import quopri
+import random
 import time
+from collections.abc import Callable
+from hashlib import sha256
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,7 +17,13 @@ from hub.cda import Codes
 from hub.encoding import decode, encode
 from hub.message import Limits, ParsedMessage
 from hub.parse import parse, parse_file
+from hub.parse.doubts import Doubts
+from hub.parse.headers import first_line, read_block
+from hub.parse.walk import Walk
 from tests import cdamaker
+from tests.amounts import examples
+from tests.hostile.shape import graves_of
+from tests.hostile.variants import CONTENT, Variant, variant
 from tests.mailmaker import PDF, TEXT, attached, mail, mixed, multipart, part, winmail
 
 SEEDS = [
@@ -71,7 +83,7 @@ def check(message: ParsedMessage) -> None:
     assert decode(encode(message), ParsedMessage) == message
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damaged())
 def test_a_damaged_mail_is_read(raw: bytes) -> None:
     start = time.process_time()
@@ -79,17 +91,72 @@ def test_a_damaged_mail_is_read(raw: bytes) -> None:
     assert time.process_time() - start < 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join) | st.binary(max_size=300))
 def test_any_bytes_are_read(raw: bytes) -> None:
     check(parse(raw, Limits(), Codes.empty(), read_pdf=False))
     check(parse_file(raw, Limits(), Codes.empty(), "fichier.bin"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3).map(b"".join), st.integers(1, 4))
 def test_small_caps_hold_for_any_bytes(piece: bytes, cap: int) -> None:
     raw = mixed(*[piece] * 8)
     message = parse(raw, Limits(parts=cap, depth=cap, header=20, header_block=100), Codes.empty(), read_pdf=False)
     check(message)
     assert len(message.attachments) <= cap + 1
+
+
+def uuencoded(raw: bytes) -> bytes:
+    lines = b"".join(binascii.b2a_uu(raw[at : at + 45]) for at in range(0, len(raw), 45))
+    return b"begin 644 a\n" + lines + b"`\nend\n"
+
+
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "base64": base64.encodebytes,
+    "quoted-printable": quopri.encodestring,
+    "x-uuencode": uuencoded,
+}
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=300), st.sampled_from(sorted(ENCODINGS))), min_size=1, max_size=5))
+def test_a_digest_is_that_of_the_decoded_bytes(files: list[tuple[bytes, str]]) -> None:
+    """Quoted-printable is for texts: its line ends are not told apart."""
+    files = [(raw.replace(b"\r", b"").replace(b"\n", b""), how) for raw, how in files]
+    parts = [
+        part("application/pdf", ENCODINGS[how](raw).replace(b"\n", b"\r\n"), [("Content-Transfer-Encoding", how)])
+        for raw, how in files
+    ]
+    message = parse(mixed(TEXT, *parts), Limits(), Codes.empty(), read_pdf=False)
+    assert [leaf.sha256 for leaf in message.attachments[1:]] == [sha256(raw).hexdigest() for raw, _ in files]
+    assert parse(mixed(TEXT, *parts), Limits(), Codes.empty(), read_pdf=False) == message
+
+
+def leaves_of(raw: bytes) -> list[bytes]:
+    doubts = Doubts()
+    walk = Walk(Limits(), doubts)
+    walk.message(raw, read_block(raw, first_line(raw, 0, len(raw)), len(raw), Limits(), doubts, ""), len(raw))
+    return [leaf.content for leaf in walk.leaves]
+
+
+@settings(max_examples=examples(400), deadline=None)
+@given(st.integers(0, 2**32).map(lambda seed: variant(random.Random(seed))))
+def test_a_file_that_another_program_finds_is_found_or_doubted(mail: Variant) -> None:
+    """The loss that nobody sees: a mail filed without the file that somebody's mail program shows."""
+    message = parse(mail.raw, Limits(), Codes.empty(), read_pdf=False)
+    check(message)
+    if mail.shows and not graves_of(message):
+        assert CONTENT in (content.strip() for content in leaves_of(mail.raw))
+
+
+def test_the_variants_are_of_every_sort() -> None:
+    """Right, wrong and doubtful ones: else the property above says nothing."""
+    seen = set()
+    for seed in range(400):
+        mail = variant(random.Random(seed))
+        message = parse(mail.raw, Limits(), Codes.empty(), read_pdf=False)
+        seen.add(
+            (mail.shows, CONTENT in [content.strip() for content in leaves_of(mail.raw)], bool(graves_of(message)))
+        )
+    assert seen >= {(True, True, False), (True, False, True), (False, True, False), (False, False, True)}

@@ -16,7 +16,8 @@ from hub.compose import Letterhead
 from hub.errors import Damaged, Permanent, StalePlan, Temporary, UncertainDelivery
 from hub.message import Filing, Limits, ParsedMessage, Receipt
 from hub.parse import parse
-from hub.ports import Arrival
+from hub.ports import Arrival, Drafts
+from hub.raw import Raw, joined
 from hub.sandbox.letters import document_mail
 from hub.sandbox.papers import DISCHARGE, Paper
 from hub.sandbox.people import HOSPITAL, LINA, STRANGER, TILLEULS
@@ -39,11 +40,13 @@ class ParsingReader:
         self.failures: list[Exception] = []
         self.calls = 0
 
-    async def read(self, raw: bytes, words_for: frozenset[str] | None = None) -> ParsedMessage:
+    async def read(
+        self, raw: Raw, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+    ) -> ParsedMessage:
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
-        return parse(raw, Limits(), Codes.empty(), words_for=words_for)
+        return parse(await joined(raw), Limits(), Codes.empty(), words_for=words_for)
 
 
 class Town:

@@ -1,0 +1,27 @@
+"""What a sysadmin must be told: ONE list, made in one place from settings, facts and the time.
+
+`gather` reads the facts at the far end (what reached the database, certificates on disk), `alerts_of` is the pure rule
+that makes the list, `AlertLog` says what the log must be told of it. `hub status`, the log of `hub serve`, `/health`
+and `/metrics` all show this list. A database that is away is itself an alert (`database_away`).
+"""
+
+from __future__ import annotations
+
+from hub.alerts.facts import Certificates, Facts, Gatherer, Shown
+from hub.alerts.log import AlertLog
+from hub.alerts.rules import CODES, Alert, alerts_of, database_away, database_full, of_certificates, when
+
+__all__ = [
+    "CODES",
+    "Alert",
+    "AlertLog",
+    "Certificates",
+    "Facts",
+    "Gatherer",
+    "Shown",
+    "alerts_of",
+    "database_away",
+    "database_full",
+    "of_certificates",
+    "when",
+]

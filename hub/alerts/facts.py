@@ -1,0 +1,95 @@
+"""Gathers what the alerts and the metrics are made of.
+
+In: the spool, the records, the certificate files that the settings name. Out: `Facts`, one moment. Failures: Temporary
+(database away); a certificate that cannot be read is left out (`hub check` and the watcher's error tell it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from hub.errors import Misconfigured
+from hub.records import SqlRecords
+from hub.settings import Secret, Settings
+from hub.spool import SqlSpool
+from hub.spool.lookout import Look
+from hub.trust.tls import CertificateFacts, certificate_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A certificate that the hub shows to operators. `holder`: `operator NAME` or `mailbox NAME`, of the settings."""
+
+    holder: str
+    file: Path
+    facts: CertificateFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """`decisions`: open lines of the work list; `counts`: messages by state, empty when not asked for."""
+
+    look: Look
+    decisions: int
+    certificates: tuple[Shown, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Gatherer:
+    def __init__(self, settings: Settings, spool: SqlSpool, records: SqlRecords) -> None:
+        self._alerting = settings.alerting
+        self._spool = spool
+        self._records = records
+        self._certificates = Certificates(settings)
+
+    async def facts(self, at: datetime, *, counted: bool = True) -> Facts:
+        """To count the messages by state costs 0.1 s for a million of them; no alert needs it."""
+        return Facts(
+            look=await self._spool.look(at, at - self._alerting.carried_within, at - self._alerting.finished_within),
+            decisions=await self._records.decisions(),
+            certificates=await asyncio.to_thread(self._certificates.shown),
+            counts=await self._spool.counts() if counted else {},
+        )
+
+
+class Certificates:
+    """Remembers the certificates that it read until their files change: to open a PKCS#12 costs a tenth of a second."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._read: dict[Secret, tuple[tuple[int, ...], CertificateFacts]] = {}
+
+    def shown(self) -> tuple[Shown, ...]:
+        return tuple(self._shown())
+
+    def _shown(self) -> Iterator[Shown]:
+        named = [(f"operator {operator.name}", operator.certificate) for operator in self._settings.operators]
+        named += [(f"mailbox {mailbox.name}", mailbox.certificate) for mailbox in self._settings.mailboxes]
+        met: set[Secret] = set()
+        for holder, certificate in named:
+            if certificate is None or certificate in met:
+                continue
+            met.add(certificate)
+            try:
+                yield Shown(holder, certificate.file, self._facts_of(certificate))
+            except Misconfigured:
+                continue
+
+    def _facts_of(self, certificate: Secret) -> CertificateFacts:
+        stamp = tuple(_stamp(file) for file in (certificate.file, certificate.password_file) if file is not None)
+        known = self._read.get(certificate)
+        if known is None or known[0] != stamp:
+            known = self._read[certificate] = (stamp, certificate_facts(certificate))
+        return known[1]
+
+
+def _stamp(file: Path) -> int:
+    """Changes when the file does; 0 when there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

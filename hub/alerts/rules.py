@@ -1,0 +1,271 @@
+"""The rules that make alerts: settings, facts and the time flow in, plain sentences flow out. Pure.
+
+Each says what, since when, what it means and what to do, in French for whoever runs the hub; mailboxes by the names of
+the settings, never an address. A rule has a limit of the settings and is silent on the near side of it. Silence counts
+only while something is due: a site without mail alarms nobody. Times are compared in both directions: a mark that lies
+in the future was left by a clock that has been put back, and proves no more than an old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hub.alerts.causes import cause_of
+from hub.alerts.facts import Facts, Shown
+from hub.settings import Mailbox, Settings
+from hub.spool.ledger import Reckoned
+from hub.spool.lookout import Look
+
+NAMED_MOST = 10  # messages named in one sentence; `hub ledger` names all
+
+CODES = (
+    "database-away",
+    "database-full",
+    "mailbox-never-read",
+    "mailbox-silent",
+    "messages-not-taken",
+    "marks-refused",
+    "ledger-differs",
+    "ledger-late",
+    "carrying-stopped",
+    "carrying-late",
+    "carrying-long",
+    "certificate-expired",
+    "certificate-not-yet",
+    "certificate-ends-soon",
+    "certificate-other-site",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """`code` is stable, for monitoring; `subject` what it is about, "" for the whole hub. `is_urgent`: something does
+    not work now; else something will not work soon."""
+
+    code: str
+    text: str
+    is_urgent: bool = True
+    subject: str = ""
+    since: datetime | None = None
+
+
+def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ...]:
+    """The list. The urgent ones first."""
+    raised = [
+        *(alert for mailbox in settings.mailboxes for alert in _of_mailbox(settings, mailbox, facts.look, at)),
+        *_of_carrying(settings, facts.look, at),
+        *of_certificates(settings, facts.certificates, at),
+    ]
+    return tuple(sorted(raised, key=lambda alert: not alert.is_urgent))
+
+
+def database_away(since: datetime, settings: Settings) -> Alert:
+    return Alert(
+        code="database-away",
+        since=since,
+        text=f"La base de données ne répond pas depuis le {when(since, settings)} : rien n'est relevé ni traité, rien "
+        "n'est perdu (les messages restent chez l'opérateur). Vérifiez database_url et le serveur de base de données.",
+    )
+
+
+def database_full(since: datetime, settings: Settings) -> Alert:
+    return Alert(
+        code="database-full",
+        since=since,
+        text=f"La base de données répond mais n'enregistre plus rien depuis le {when(since, settings)} : rien n'est "
+        "relevé ni traité, rien n'est perdu (les messages restent chez l'opérateur). Faites de la place sur le disque.",
+    )
+
+
+# --- mailboxes
+
+
+def _of_mailbox(settings: Settings, mailbox: Mailbox, look: Look, at: datetime) -> Iterator[Alert]:
+    silence = _silence(settings, mailbox, look, at)
+    if silence is not None:
+        yield silence
+    told = look.told.get(mailbox.name)
+    if told is not None and told.skipped:
+        named = ", ".join(f"UID {uid} ({why})" for uid, why in told.skipped[:NAMED_MOST])
+        more = f" et {len(told.skipped) - NAMED_MOST} autre(s)" if len(told.skipped) > NAMED_MOST else ""
+        yield Alert(
+            code="messages-not-taken",
+            subject=mailbox.name,
+            text=f"{len(told.skipped)} message(s) de la boîte {mailbox.name} n'ont pas pu être relevés : {named}{more}"
+            ". Ils sont intacts chez l'opérateur et le hub réessaie ; lisez-les dans la boîte en attendant.",
+        )
+    unmarked = look.unmarked.get(mailbox.name, 0)
+    if told is not None and told.mark_error and unmarked:
+        yield Alert(
+            code="marks-refused",
+            subject=mailbox.name,
+            is_urgent=False,
+            text=f"{unmarked} message(s) de la boîte {mailbox.name} sont bien reçus mais ne peuvent être ni marqués ni "
+            f"déplacés ({told.mark_error}) : les lecteurs de la boîte ne voient pas que le hub les a pris. Vérifiez "
+            "mark et move_to dans hub.yaml avec l'opérateur.",
+        )
+    yield from _of_ledger(settings, mailbox, look, at, is_silent=silence is not None)
+
+
+def _silence(settings: Settings, mailbox: Mailbox, look: Look, at: datetime) -> Alert | None:
+    """Progress is a comparison that came to its end, or a message that was accepted (a first reading takes hours)."""
+    name, limit = mailbox.name, settings.silence_most(mailbox)
+    cursor, told = look.cursors.get(name), look.told.get(name)
+    marks = [cursor.compared_at] if cursor is not None else []
+    marks += [look.accepted_at[name]] if name in look.accepted_at else []
+    heard = min(marks, key=lambda mark: abs(at - mark), default=None)
+    if heard is not None and abs(at - heard) <= limit:
+        return None
+    if heard is None and told is not None and not told.last_error and abs(at - told.began_at) <= limit:
+        return None  # its watcher has just begun
+    cause, remedy = cause_of(told.last_error) if told is not None and told.last_error else ("", "")
+    if not cause:
+        remedy = "vérifiez que « hub serve » tourne, puis lisez son journal"
+    stop = f" : {cause}" if cause else ""
+    waiting = "Les messages qui y arrivent attendent chez l'opérateur, rien n'est perdu"
+    if heard is None:
+        text = f"La boîte {name} n'a encore jamais été relevée{stop}. {waiting} : {remedy}."
+        return Alert(code="mailbox-never-read", subject=name, text=text, since=told.began_at if told else None)
+    text = f"La boîte {name} n'est plus relevée depuis le {when(heard, settings)}{stop}. {waiting} : {remedy}."
+    return Alert(code="mailbox-silent", subject=name, text=text, since=heard)
+
+
+def _of_ledger(settings: Settings, mailbox: Mailbox, look: Look, at: datetime, *, is_silent: bool) -> Iterator[Alert]:
+    reckoned, told = look.reckoned.get(mailbox.name), look.told.get(mailbox.name)
+    if reckoned is not None and reckoned.differences:
+        since = reckoned.differs_since or reckoned.at
+        yield Alert(
+            code="ledger-differs",
+            subject=mailbox.name,
+            since=since,
+            text=f"Le compte de la boîte {mailbox.name} n'est pas bon depuis le {when(since, settings)} : "
+            f"{_difference(reckoned)}. Lancez hub ledger --mailbox {mailbox.name}, puis, pour les relever maintenant, "
+            f"hub ledger --mailbox {mailbox.name} --take.",
+        )
+    if is_silent or told is None:
+        return  # the other alert says more; or nobody watches here
+    patience = 2 * settings.alerting.ledger_every + settings.silence_most(mailbox)
+    last = told.began_at if reckoned is None else max(reckoned.at, told.began_at)
+    if abs(at - last) > patience:
+        yield Alert(
+            code="ledger-late",
+            subject=mailbox.name,
+            is_urgent=False,
+            since=last,
+            text=f"La boîte {mailbox.name} est relevée, mais son compte n'a plus été vérifié depuis le "
+            f"{when(last, settings)} : le journal de « hub serve » dit pourquoi ; hub ledger le fait à la main.",
+        )
+
+
+def _difference(reckoned: Reckoned) -> str:
+    if not reckoned.unknown:
+        return f"l'opérateur annonce {reckoned.differences} message(s) de plus qu'il n'en montre"
+    return f"{reckoned.differences} message(s) présents chez l'opérateur et inconnus du hub (UID {reckoned.unknown})"
+
+
+# --- carrying
+
+
+def _of_carrying(settings: Settings, look: Look, at: datetime) -> Iterator[Alert]:
+    limit = settings.alerting.carried_within
+    due_for_long = look.due.since is not None and at - look.due.since > limit
+    worked_lately = look.carried_at is not None and abs(at - look.carried_at) <= limit
+    if due_for_long and not worked_lately:
+        last = f" depuis le {when(look.carried_at, settings)}" if look.carried_at else ""
+        yield Alert(
+            code="carrying-stopped",
+            since=look.due.since,
+            text=f"{look.due.count} message(s) attendent d'être traités, certains depuis plus {_of_span(limit)}, et "
+            f"plus rien n'est traité{last} : vérifiez que « hub serve » (ou « hub worker ») tourne, puis lisez son "
+            "journal.",
+        )
+    elif look.late.count:
+        yield Alert(
+            code="carrying-late",
+            since=look.late.since,
+            text=f"{look.late.count} message(s) attendent d'être traités depuis plus {_of_span(limit)}, alors que "
+            "d'autres le sont : si leur nombre ne baisse pas, augmentez working.processes.",
+        )
+    elif look.long.count:
+        over = _of_span(settings.alerting.finished_within)
+        yield Alert(
+            code="carrying-long",
+            since=look.long.since,
+            text=f"{look.long.count} message(s) reçus depuis plus {over} ne sont pas terminés : un envoi est "
+            "sans doute refusé ou l'opérateur injoignable. Le hub réessaie ; hub journal show dit pourquoi.",
+        )
+
+
+# --- certificates (RH-12)
+
+
+def of_certificates(settings: Settings, shown: Iterable[Shown], at: datetime) -> Iterator[Alert]:
+    for one in shown:
+        yield from _of_certificate(settings, one, at)
+
+
+def _of_certificate(settings: Settings, shown: Shown, at: datetime) -> Iterator[Alert]:
+    facts, finess = shown.facts, settings.site.finess
+    begins, ends = (day(moment, settings) for moment in (facts.not_before, facts.not_after))
+    if facts.not_after <= at:
+        yield _certificate(
+            shown,
+            "certificate-expired",
+            f"ce certificat a expiré le {ends} : les opérateurs le refusent. Remplacez-le.",
+            since=facts.not_after,
+        )
+    elif facts.not_before > at:
+        yield _certificate(shown, "certificate-not-yet", f"ce certificat n'est valable qu'à partir du {begins}.")
+    elif facts.not_after - at <= settings.alerting.certificate_notice:
+        days = (facts.not_after - at).days
+        yield _certificate(
+            shown,
+            "certificate-ends-soon",
+            f"ce certificat expire le {ends} (dans {days} jour(s)) : faites-le renouveler.",
+            is_urgent=False,
+        )
+    if finess and facts.unit.startswith("1") and facts.unit[1:] != finess:
+        yield _certificate(
+            shown,
+            "certificate-other-site",
+            f"ce certificat est celui de la structure {facts.unit}, le FINESS du site est {finess}.",
+            is_urgent=False,
+        )
+
+
+def _certificate(shown: Shown, code: str, text: str, *, is_urgent: bool = True, since: datetime | None = None) -> Alert:
+    return Alert(code=code, subject=shown.holder, text=f"{shown.file}:1 - {text}", is_urgent=is_urgent, since=since)
+
+
+# --- words
+
+
+def when(at: datetime, settings: Settings) -> str:
+    """The site's local time, to the minute."""
+    return at.astimezone(ZoneInfo(settings.site.timezone)).strftime("%d/%m/%Y à %H:%M")
+
+
+def day(at: datetime, settings: Settings) -> str:
+    """The site's local day."""
+    return at.astimezone(ZoneInfo(settings.site.timezone)).strftime("%d/%m/%Y")
+
+
+def _span(span: timedelta) -> str:
+    """`10 minutes`, `une heure`, `3 heures`, `2 jours`."""
+    seconds = int(span.total_seconds())
+    for size, one, many in (
+        (86_400, "un jour", "jours"),
+        (3_600, "une heure", "heures"),
+        (60, "une minute", "minutes"),
+    ):
+        if seconds >= size and seconds % size == 0:
+            return one if seconds == size else f"{seconds // size} {many}"
+    return f"{seconds} secondes"
+
+
+def _of_span(span: timedelta) -> str:
+    words = _span(span)
+    return f"d'{words}" if words.startswith("u") else f"de {words}"
