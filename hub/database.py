@@ -147,12 +147,14 @@ class Database:
                         connection.run("SET LOCAL synchronous_commit = off")
                     yield connection
                 return
-            connection.run("PRAGMA synchronous=NORMAL")
             try:
+                connection.run("PRAGMA synchronous=NORMAL")
                 with connection.transaction(self._write_opening):
                     yield connection
-            finally:
                 connection.run("PRAGMA synchronous=FULL")
+            except BaseException:
+                connection.invalidate()  # never back to the pool with the weaker promise
+                raise
 
     def _read_held(self, work: Callable[[Connection], T]) -> T:
         with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, bindparam, func, insert, select, text, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from hub.database import Database
+from hub.errors import Temporary
 from hub.prepared import LIST_MOST, QuickConnection, Rows
 from hub.tables import SeenRow, UsagerRow
 from tests.edges.engines import database, database_url, postgres_template, sqlite_template
@@ -135,6 +137,24 @@ async def test_a_write_that_is_not_durable_is_there_at_once_and_leaves_the_next_
         await database.write(lambda c: c.execute(ADD, person(1)), durable=False)
     told = await database.write(_durability)
     assert told == ("2" if database.is_sqlite else "on")
+
+
+async def test_no_connection_goes_back_to_the_pool_less_durable_than_it_was(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = QuickConnection.run
+
+    def breaks(self: QuickConnection, words: str) -> None:
+        if words == "PRAGMA synchronous=FULL":
+            raise DBAPIError(None, None, OSError())
+        run(self, words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(QuickConnection, "run", breaks)
+        with pytest.raises(Temporary) if database.is_sqlite else nullcontext():
+            await database.write(lambda c: c.execute(ADD, person(1)), durable=False)
+    for _ in range(3):
+        assert await database.write(_durability) == ("2" if database.is_sqlite else "on")
 
 
 def _durability(connection: Connection) -> str:
