@@ -76,6 +76,8 @@ def _quiet(mailboxes: int) -> dict[str, float]:
         # One message, so that the reader's process is there as on any hub that has worked.
         site.dovecot.deliver(HOME, *letters(1, receipts=False))
         wait_for(lambda: looker.count(DONE) >= 1, 60, lambda: site.log()[-3000:])
+        # The first account of each mailbox is made within minutes of the start, the next one an hour later.
+        wait_for(lambda: looker.count("select count(*) from reckoning") >= mailboxes, 240, lambda: site.log()[-3000:])
         time.sleep(5)
         before, began = cpu_by_role(site.tree()), time.monotonic()
         time.sleep(QUIET)

@@ -246,7 +246,7 @@ class _Child:
         return Verdict(verdict), await self._exactly(length)
 
     async def _exactly(self, size: int) -> bytes:
-        if len(self._ahead) >= size or (len(self._ahead) < size <= PIECE):
+        if size <= max(PIECE, len(self._ahead)):
             while len(self._ahead) < size:
                 self._ahead += await self._received()
             taken, self._ahead = self._ahead[:size], self._ahead[size:]

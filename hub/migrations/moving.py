@@ -26,7 +26,7 @@ import hub.tables  # noqa: F401  (fills SQLModel.metadata)
 from hub.errors import Damaged, Misconfigured, Temporary
 from hub.migrations import LATEST, HasEngine
 
-BATCH = 200  # rows at once: one may hold a sealed blob of 64 KB
+BATCH = 200  # rows at once: one may hold a sealed blob of 96 KB
 
 # What runs now, not what the site has: hints that the sweep gives again, processes that must not run during the move.
 LEFT_BEHIND = frozenset({"queue", "host", "duty"})

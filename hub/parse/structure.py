@@ -20,7 +20,6 @@ BOUNDARY_MOST = 200  # RFC 2046 says 70; some writers go beyond
 
 _TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
 _REST_OF_DELIMITER = re.compile(rb"(--)?[ \t]*(?:\r?\n|\r?\Z)")
-_BLANK_IN_TOKEN = re.compile(r"\s")
 
 MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
 

@@ -104,9 +104,8 @@ class Watching:
             self._valid_until = began + self._hold_most
             await self._follow(roll)
             return await self._in_time(lambda: self._move(roll))
-        except (
-            Exception
-        ) as error:  # the database is away or silent; or a fault of ours, which must not end the watchers
+        except Exception as error:
+            # The database is away or silent; or a fault of ours, which must not end the watchers.
             why = error.private if isinstance(error, HubError) else type(error).__name__
             log.warning("the roll of the hosts cannot be read: %s", why)
             if self._holds_anything() and self._ticks() >= self._valid_until - self._look_every:
