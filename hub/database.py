@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -35,6 +36,9 @@ from hub.prepared import QuickConnection, quick
 T = TypeVar("T")
 
 BUSY_SECONDS = 30  # longer than any transaction of ours; a writer waits instead of failing (complaints.md, row 20)
+# Between two tries of a writer that waits for another process. SQLite's own pauses grow to 0.1 s, where a transaction
+# of ours takes a millisecond or two: a message would be late, and workers idle, for nothing.
+BUSY_LOOK_FIRST, BUSY_LOOK_MOST = 0.0002, 0.002  # seconds
 POSTGRES_THREADS = 8
 TOGETHER_MOST = 64  # writes in one commit: beyond it the first one would wait too long for the last
 HELD_MOST = 1.0  # seconds without use after which a thread's connection goes back to the pool, which looks if it lives
@@ -76,6 +80,7 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite:")
         self._waiting: deque[_Waiting] = deque()
+        self._is_called = False  # the writer thread will look at what waits
         if self.is_sqlite:
             _make_file(url)
             self._writer = _sqlite_engine(url, _OPENINGS[0])
@@ -88,8 +93,8 @@ class Database:
         else:
             raise Misconfigured("database_url must start with sqlite:/// or postgresql://")
         self._connection_type = quick(self._writer.dialect)
-        openings: tuple[str | None, str | None] = _OPENINGS if self.is_sqlite else (None, None)
-        self._write_opening, self._read_opening = openings
+        self._write_opening = _begin_writing if self.is_sqlite else None
+        self._read_opening = _begin_reading if self.is_sqlite else None
         self._held: dict[tuple[int, Engine], _Held] = {}  # by our threads; each touches its own only
 
     async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
@@ -102,7 +107,9 @@ class Database:
             return await loop.run_in_executor(self._write_threads, self._write_held, work, durable)
         waiting = _Waiting(work, loop.create_future(), loop, durable)
         self._waiting.append(waiting)
-        self._write_threads.submit(self._write_waiting)
+        if not self._is_called:
+            self._is_called = True
+            self._write_threads.submit(self._write_waiting)
         written: T = await waiting.future
         return written
 
@@ -115,8 +122,10 @@ class Database:
             return self._read_held(work)
         return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read_held, work)
 
-    def write_now(self, work: Callable[[Connection], T]) -> T:
-        """`write`, in the calling thread."""
+    def write_now(self, work: Callable[[Connection], T], *, often: bool = False) -> T:
+        """`write`, in the calling thread; one that comes `often` keeps its connection, as threads of ours do."""
+        if often:
+            return self._write_held(work, durable=True)
         with (
             _named_failures(),
             self._connection_type(self._writer) as connection,
@@ -124,8 +133,10 @@ class Database:
         ):
             return work(connection)
 
-    def read_now(self, work: Callable[[Connection], T]) -> T:
-        """`read`, in the calling thread."""
+    def read_now(self, work: Callable[[Connection], T], *, often: bool = False) -> T:
+        """`read`, in the calling thread; `often` as there."""
+        if often:
+            return self._read_held(work)
         with (
             _named_failures(),
             self._connection_type(self._reader) as connection,
@@ -170,7 +181,7 @@ class Database:
         and after a pause in which the server may have gone."""
         key = threading.get_ident(), engine
         held = self._held.pop(key, None)
-        if held is not None and time.monotonic() - held.used_at > HELD_MOST:
+        if held is not None and not self.is_sqlite and time.monotonic() - held.used_at > HELD_MOST:
             held.connection.close()
             held = None
         if held is None:
@@ -198,24 +209,27 @@ class Database:
         self._reader.dispose()
 
     def _write_waiting(self) -> None:
-        """In the writer thread: whatever waits by now, in one commit."""
+        """In the writer thread: whatever waits by now, in one commit, until nothing waits."""
+        self._is_called = False  # before the look: who comes later calls again, at worst for nothing
+        while batch := self._next_batch():
+            try:
+                if len(batch) == 1:
+                    self._write_alone(batch[0])
+                else:
+                    self._write_together(batch)
+            except Exception as error:
+                # Not swallowed: it is raised to every caller whose work it undid.
+                for waiting in batch:
+                    waiting.error = error
+            _tell(batch)
+
+    def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < TOGETHER_MOST:
             waiting = self._waiting.popleft()
             if not waiting.future.cancelled():
                 batch.append(waiting)
-        if not batch:
-            return
-        try:
-            if len(batch) == 1:
-                self._write_alone(batch[0])
-            else:
-                self._write_together(batch)
-        except Exception as error:
-            # Not swallowed: it is raised to every caller whose work it undid.
-            for waiting in batch:
-                waiting.error = error
-        _tell(batch)
+        return batch
 
     def _write_alone(self, waiting: _Waiting) -> None:
         with self._writing(waiting.durable) as connection:
@@ -293,37 +307,54 @@ def _make_file(url: str) -> None:
 
 
 def _sqlite_engine(url: str, begin: str, *more: str) -> Engine:
-    engine = create_engine(
-        url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, hide_parameters=True
-    )
+    # A writer waits at its BEGIN, in our own way, and from then on for nobody.
+    seconds = 0 if begin == _OPENINGS[0] else BUSY_SECONDS
+    engine = create_engine(url, connect_args={"timeout": seconds, "check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", *more):
-            _run_pragma(connection, pragma)
+            _run_waiting(connection.execute, f"PRAGMA {pragma}")  # the change to WAL does not wait by itself
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if not isinstance(connection, QuickConnection):
-            connection.exec_driver_sql(begin)
-        elif not connection.is_opened:
-            connection.run(begin)
+        if isinstance(connection, QuickConnection) and connection.is_opened:
+            return
+        raw: Any = connection.connection.dbapi_connection
+        try:
+            _run_waiting(raw.execute, begin)
+        except raw.Error:
+            connection.exec_driver_sql(begin)  # once more, for the error in SQLAlchemy's words
 
     return engine
 
 
-def _run_pragma(connection: Any, pragma: str) -> None:
-    """The change to WAL does not wait for other processes by itself (busy timeout or not): we do."""
-    until = time.monotonic() + BUSY_SECONDS
+def _begin_writing(connection: QuickConnection) -> None:
+    _run_waiting(connection.run, _OPENINGS[0])
+
+
+def _begin_reading(connection: QuickConnection) -> None:
+    connection.run(_OPENINGS[1])
+
+
+def _run_waiting(run: Callable[[str], object], text: str) -> None:
+    """Run it as soon as no other process is in the way."""
+    until, pause = time.monotonic() + BUSY_SECONDS, BUSY_LOOK_FIRST
     while True:
         try:
-            connection.execute(f"PRAGMA {pragma}").close()
+            run(text)
             return
-        except connection.OperationalError as error:
-            if error.sqlite_errorname not in ("SQLITE_BUSY", "SQLITE_LOCKED") or time.monotonic() > until:
+        except (DBAPIError, sqlite3.OperationalError) as error:
+            if not _is_busy(error) or time.monotonic() > until:
                 raise
-            time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, BUSY_LOOK_MOST)
+
+
+def _is_busy(error: Exception) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 # A server that fell silent (its machine died, a firewall forgot us) is given up within half a minute: TCP alone would

@@ -15,17 +15,21 @@ import msgspec
 from hub.errors import Damaged
 from hub.message import (
     Classification,
+    Composition,
     Delivery,
     Filing,
     Handover,
     Hold,
     Match,
+    News,
     Plan,
     Receipt,
     Refusal,
+    Release,
     RuleTried,
     Step,
     Thought,
+    Verdict,
 )
 
 T = TypeVar("T")
@@ -33,8 +37,11 @@ T = TypeVar("T")
 STEP_TYPES: dict[str, type[Step]] = {
     "filing": Filing,
     "handover": Handover,
+    "composition": Composition,
     "delivery": Delivery,
     "receipt": Receipt,
+    "news": News,
+    "release": Release,
     "hold": Hold,
     "refusal": Refusal,
 }
@@ -79,12 +86,17 @@ class _StoredThought:
     rule: str
     tried: tuple[RuleTried, ...]
     steps: tuple[tuple[str, bytes], ...]
+    verdict: Verdict | None = None
 
 
 def encode_thought(thought: Thought) -> bytes:
     steps = tuple((step_name(step), encode_step(step)) for step in thought.plan.steps)
     plan = thought.plan
-    return encode(_StoredThought(thought.classification, thought.match, thought.kinds, plan.rule, plan.tried, steps))
+    return encode(
+        _StoredThought(
+            thought.classification, thought.match, thought.kinds, plan.rule, plan.tried, steps, thought.verdict
+        )
+    )
 
 
 def decode_thought(raw: bytes) -> Thought:
@@ -92,4 +104,6 @@ def decode_thought(raw: bytes) -> Thought:
     stored = decode(raw, _StoredThought)
     steps = tuple(decode_step(name, body) for name, body in stored.steps)
     plan = Plan(rule=stored.rule, steps=steps, tried=stored.tried)
-    return Thought(classification=stored.classification, match=stored.match, plan=plan, kinds=stored.kinds)
+    return Thought(
+        classification=stored.classification, match=stored.match, plan=plan, kinds=stored.kinds, verdict=stored.verdict
+    )

@@ -37,6 +37,7 @@ _READ_HEAD = select(_HEAD.c.number, _HEAD.c.hash).where(_HEAD.c.id == 1)
 _LOCK_HEAD = _READ_HEAD.with_for_update()  # SQLite leaves it out: its one writer is already alone
 _MOVE_HEAD = update(_HEAD).where(_HEAD.c.id == 1).values(number=bindparam("to_number"), hash=bindparam("to_hash"))
 _ADD = insert(_JOURNAL)
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _COLUMNS = ("number", "at", "author", "action", "message", "request", "answer", "previous", "hash")
 _READ_CHAIN = select(*(_JOURNAL.c[name] for name in _COLUMNS)).order_by(_JOURNAL.c.number)
 
@@ -56,11 +57,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What an entry tells, before it has its number and its time."""
+    """What an entry tells, before it has its number and its time. `message` when each is of another one."""
 
     action: str
     request: str = ""
     answer: str = ""
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +99,16 @@ def append_all(
     if head is None:
         raise Damaged("the journal has no head row")
     number, previous = head.number, head.hash
+    at, author = at_local.isoformat(timespec="milliseconds"), storable(author, 128)
     rows = []
     for deed in deeds:
         number += 1
         entry = Entry(
             number=number,
-            at=at_local.isoformat(timespec="milliseconds"),
-            author=storable(author, 128),
+            at=at,
+            author=author,
             action=deed.action,
-            message=message,
+            message=deed.message or message,
             request=storable(deed.request, TEXT_MOST),
             answer=storable(deed.answer, TEXT_MOST),
         )
@@ -143,7 +146,7 @@ def entry_hash(entry: Entry, previous: str) -> str:
         entry.answer,
         previous,
     ]
-    return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_JSON.encode(fields).encode()).hexdigest()
 
 
 def verify(connection: Connection) -> Verdict:

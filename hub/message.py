@@ -33,7 +33,7 @@ class Door(StrEnum):
     """Where a message entered."""
 
     IMAP = "imap"
-    SMTP = "smtp"
+    SMTP = "smtp"  # submitted by a user of ours
     WEB = "web"
     MLLP = "mllp"
     FILE = "file"  # a file given to `hub explain`
@@ -45,7 +45,8 @@ class Envelope:
 
     `mailbox` is the configured name of the mailbox, not its address. `sender` is the return path when the
     wire gave one (IMAP gives none: the reader finds `Return-Path` in the header). `test` marks a mailbox of
-    the test branch, where only test and demonstration INS may match (RH-42).
+    the test branch, where only test and demonstration INS may match (RH-42). `by` is the login of the user who
+    submitted it, "" for what came from outside.
     """
 
     id: str
@@ -58,6 +59,12 @@ class Envelope:
     size: int = 0
     sha256: str = ""
     test: bool = False
+    by: str = ""
+
+    @property
+    def is_submission(self) -> bool:
+        """Whether somebody of ours wants it sent."""
+        return self.door in (Door.SMTP, Door.WEB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +155,25 @@ class Identity:
     birth_place: str | None = None
 
 
+Way = Literal["form", "datamatrix", "document", "number", "thread", "name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """Something by which the usager of a submission may be found, and where it stood (`subject`, a file name…).
+
+    `readings` are the identities that it can be read as (a name does not say which word is the surname), `numbers` the
+    record numbers, `message_ids` what it answers. `is_clear`: it cannot well be anything else; what is not clear may
+    be no clue at all."""
+
+    way: Way
+    place: str
+    readings: tuple[Identity, ...] = ()
+    numbers: tuple[str, ...] = ()
+    message_ids: tuple[str, ...] = ()
+    is_clear: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Coded:
     """A coded value: code, OID of its system, label as written by the sender."""
@@ -222,6 +248,7 @@ class Document:
     body: bytes = field(default=b"", repr=False)
     text: str = field(default="", repr=False)
     raw: bytes = field(default=b"", repr=False)
+    clues: tuple[Clue, ...] = ()  # a filled form, an INS in a DataMatrix: looked for in submissions only
     defects: tuple[Defect, ...] = ()
 
 
@@ -238,15 +265,77 @@ class Archive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureSeen:
-    """That a signature was there, and of which form; its verdict is given by `smime` (a later floor)."""
+    """That a signature was there, and of which form; what it is worth is said by a `Verdict`."""
 
     form: Literal["none", "detached", "opaque"] = "none"
     protocol: str = ""
 
 
+Finding = Literal["good", "bad", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a verdict stands on; empty where the signature could not be read so far.
+
+    `fingerprint` is the SHA-256 of the signer's certificate, `serial` its number, both in hexadecimal; `subject` and
+    `issuer` as RFC 4514 writes them; `addresses` those that the certificate vouches for. `signed_at` is the signer's
+    word only. `algorithm` is like `rsa-sha256`; `digest` the digest of the content as signed, in hexadecimal. `chain`
+    holds the fingerprints from the signer up to the trust anchor, when there is one."""
+
+    fingerprint: str = ""
+    subject: str = ""
+    issuer: str = ""
+    serial: str = ""
+    addresses: tuple[str, ...] = ()
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    signed_at: datetime | None = None
+    algorithm: str = ""
+    digest: str = ""
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the signature of a mail is worth, judged once, when it was received (`at`): later, certificates have expired
+    and lists have changed.
+
+    `integrity`: what is shown is what was signed. `chain`: an authority that we trust vouches for the signer's
+    certificate, and for this use. `sender`: it is the certificate of the From that is shown. `time`: it was valid then.
+    `reasons` are stable codes of all that is not good, and of what a human should know (`hub.smime.words`)."""
+
+    integrity: Finding = "unknown"
+    chain: Finding = "unknown"
+    sender: Finding = "unknown"
+    time: Finding = "unknown"
+    reasons: tuple[str, ...] = ()
+    is_revocation_checked: bool = False
+    at: datetime
+    evidence: Evidence = Evidence()
+
+    @property
+    def outcome(self) -> Literal["valid", "invalid", "unproven"]:
+        """`invalid` as soon as one part is bad, `valid` only when all four are good."""
+        parts = (self.integrity, self.chain, self.sender, self.time)
+        return "invalid" if "bad" in parts else "unproven" if "unknown" in parts else "valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What a DSN says of one recipient; the fields are those of `Report`."""
+
+    final_recipient: str | None = None
+    original_recipient: str | None = None
+    action: str | None = None
+    status: str | None = None
+    error: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A receipt that came in: a DSN or an MDN, reduced to what correlation needs (see `receipts`)."""
+    """A receipt that came in: a DSN or an MDN, reduced to what correlation needs (see `receipts`). A DSN may speak of
+    several recipients: `recipients` has them all, the other fields are those of the worst of them."""
 
     form: Literal["dsn", "mdn"]
     original_message_id: str | None = None
@@ -257,6 +346,7 @@ class Report:
     action: str | None = None  # DSN: failed, delayed, delivered, relayed, expanded
     status: str | None = None  # DSN: 5.1.1
     error: str | None = None  # the integration code 900 to 906, or the diagnostic class
+    recipients: tuple[Reported, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +373,9 @@ class ParsedMessage:
     archives: tuple[Archive, ...] = ()
     documents: tuple[Document, ...] = ()  # every filable document: those of the archives first, then loose ones
     report: Report | None = None
+    carried_ids: tuple[str, ...] = ()  # Message-IDs of the mails that it carries or gives back, the outermost first
     signature: SignatureSeen = SignatureSeen()
+    verdict: Verdict | None = None  # None: no signature, or nobody asked
     defects: tuple[Defect, ...] = ()
 
     def header(self, name: str) -> str | None:
@@ -301,6 +393,7 @@ class MessageClass(StrEnum):
     DSN = "dsn"
     MDN = "mdn"
     AUTO_REPLY = "auto_reply"
+    LETTER = "letter"  # what the hub itself wrote to a mailbox of ours, met there
     XDM = "xdm"
     DOCUMENT = "document"  # a document without archive: a PDF, a loose CDA, a scan
     TEXT = "text"
@@ -375,6 +468,52 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """By what the usager of a submission may be found, the strongest way first; `tags` are the words in brackets of its
+    subject that are no record number. `near_dates`: dates that a slip of the pen makes of the birth dates stated."""
+
+    clues: tuple[Clue, ...] = ()
+    tags: tuple[str, ...] = ()
+    near_dates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """Whom the records know under what was asked. `usagers`: who is named, who resembles them, who bears the same birth
+    name; `thread`: ids of those whom the mails answered were about. Not `is_whole`: there were more than could be read,
+    so that nobody is the only one."""
+
+    usagers: tuple[Usager, ...] = ()
+    thread: tuple[str, ...] = ()
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterSent:
+    """A letter of ours to somebody of ours, sent by step `number` of `message`. `is_held`: the message is before a
+    human now."""
+
+    message: str
+    number: int
+    outgoing_id: str
+    mailbox: str | None
+    recipient: str
+    subject: str
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the author of a submission answers to the letter about it: the record `number` of the usager (as written),
+    or that it must not go (`cancels`); neither when it is not clear, for `reason`."""
+
+    message: str
+    number: str | None = None
+    cancels: bool = False
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FiledVersion:
     """What the records already hold of a document: row id, version chain, whether it is the live one."""
 
@@ -388,6 +527,57 @@ class FiledVersion:
     deleted: bool
     author_organisation_id: str | None = None
     author_ids: tuple[str, ...] = ()
+
+
+class Rung(StrEnum):
+    """How far a sending came with one recipient, as far as somebody told us (RFC 3464, RFC 8098, mssante.md §5.1).
+
+    The first five follow one another; a later one never goes back. The others stand beside: not (yet) arrived."""
+
+    PREPARED = "prepared"  # composed and signed, kept in the spool
+    SUBMITTED = "submitted"  # the operator took it (its 250)
+    DELIVERED = "delivered"  # in the recipient's mailbox (DSN)
+    READ = "read"  # displayed to somebody (MDN)
+    INTEGRATED = "integrated"  # in the recipient's record (MDN processed)
+    DELAYED = "delayed"  # the operator is still trying
+    UNCERTAIN = "uncertain"  # cut after the final dot: nobody knows
+    FAILED = "failed"
+
+
+Source = Literal["smtp", "dsn", "mdn", "reply", "human"]  # who told: the operator's server, a report, a person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentTo:
+    """One recipient of a sending: its rung, since when, and the code that goes with it. `report` is the id of the
+    message that said so, "" for none; `answered_at`: when an automatic answer last came (the person may be away)."""
+
+    recipient: str
+    rung: Rung
+    at: datetime
+    status: str = ""
+    report: str = ""
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A mail of ours and what became of it. `message` is the submission it was made of, `mailbox` the configured name
+    of the mailbox it left from, `size` and `sha256` those of the mail as sent."""
+
+    id: str
+    message: str
+    mailbox: str
+    message_id: str
+    composed_at: datetime
+    sha256: str
+    size: int
+    by: str = ""  # who submitted it
+    usager_id: str | None = None
+    kind: str | None = None
+    urgency: str = ""  # P0 to P3, that of its kind when it was composed; "" for an ordinary mail
+    wants_receipt: bool = False  # the author asked to be told when it is read
+    sent_to: tuple[SentTo, ...] = ()
 
 
 # --- plans, steps, outcomes -------------------------------------------------------------------------------------
@@ -422,11 +612,63 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """Send a mail: a copy of the message as it came, or a notice without health data."""
+class Composition:
+    """Make the conformant mail of what somebody of ours submitted: once, its bytes and its Message-ID never change.
 
-    content: Literal["copy", "notice"]
+    `sending` identifies it for ever. `documents` are indexes in `ParsedMessage.documents`, `kinds` their kinds; none
+    for an ordinary mail. `usager_id` is whose they are, None for an ordinary mail. `recipients` are all that will get
+    it."""
+
+    sending: str
+    recipients: tuple[str, ...]
+    usager_id: str | None = None
+    documents: tuple[int, ...] = ()
+    kinds: tuple[str | None, ...] = ()
+    signed: Literal["auto", "never", "always"] = "auto"  # auto: when the mailbox has a certificate for it
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Send a mail to one recipient. `copy`: the message as it came; `notice`: that something happened, without health
+    data; `letter`: `subject` and `text` in plain French, to a mailbox of ours; `dispatch`: what the `Composition` of
+    the same `sending` made, byte for byte; `outcome`: a letter to its author, only if it did not get to `about`
+    (empty: if the `composition` could not be made)."""
+
+    content: Literal["copy", "notice", "letter", "dispatch", "outcome"]
     recipient: str
+    reason: str = ""
+    sending: str = ""
+    about: str = ""
+    composition: Composition | None = None
+    subject: str = ""
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Finish the held submission `message` as its author answered: it is about `usager_id`; None: it must not go."""
+
+    message: str
+    usager_id: str | None
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """Write on the ladder of one recipient what was heard of a sending of ours.
+
+    `recipient` is as in `Sending.sent_to`. `stood` is the rung on which the plan saw it: when it stands on another one
+    by the time of writing, the plan is stale (two reports at once would tell the author twice); None: not looked at."""
+
+    sending: str
+    recipient: str
+    rung: Rung
+    source: Source
+    status: str = ""  # 5.1.1, 902: a code, never words of a person
+    stood: Rung | None = None
     reason: str = ""
 
 
@@ -461,7 +703,7 @@ class Refusal:
     reason: str = ""
 
 
-Step = Filing | Handover | Delivery | Receipt | Hold | Refusal
+Step = Filing | Handover | Composition | Delivery | Receipt | News | Release | Hold | Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -491,6 +733,7 @@ class Thought:
     match: Match
     plan: Plan
     kinds: tuple[str | None, ...] = ()  # kind of each document, in order
+    verdict: Verdict | None = None  # on its signature, as given at reception
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,9 +753,11 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """It may have happened: the connection broke after the final dot. Neither sent nor failed."""
+    """It may have happened: the connection broke after the final dot. Neither sent nor failed. `until`: look again then
+    (aware UTC), not as soon as for other retries."""
 
     evidence: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,22 @@ from typing import Protocol
 from sqlalchemy.engine import Connection
 
 from hub.message import (
+    Asked,
     Document,
+    Done,
     Envelope,
     FiledVersion,
     Filing,
     Hold,
     Identity,
+    LetterSent,
+    News,
     Outcome,
     ParsedMessage,
+    Sending,
+    SentTo,
     Step,
+    Subjects,
     Thought,
     Usager,
 )
@@ -47,10 +54,17 @@ class Reader(Protocol):
     """Reads foreign bytes out of harm's way. Raises Damaged when the child died or hit a limit."""
 
     async def read(
-        self, raw: Raw, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+        self,
+        raw: Raw,
+        words_for: frozenset[str] | None = None,
+        drafts: Drafts | None = None,
+        received_at: datetime | None = None,
+        clues: bool = False,
     ) -> ParsedMessage:
-        """`words_for`: the type codes under which a document is still read for its words (`Document.text`), beside
-        the documents that declare none; without it all are. The words of a PDF cost a third of the reading.
+        """`received_at`: its signature is judged as of then; without it, not at all. `words_for`: the type codes under
+        which a document is still read for its words (`Document.text`), beside the documents that declare none; without
+        it all are. The words of a PDF cost a third of the reading. `clues`: loose PDFs are also looked at for what says
+        whose they are (`Document.clues`); costly, for submissions only.
 
         `Document.body` is left out of what is read, and so is the `raw` of a large document: it goes into a draft of
         `drafts`, or nowhere."""
@@ -99,6 +113,10 @@ class Drafts(Protocol):
 
     def of(self, sha256: str) -> Draft | None: ...
 
+    def held(self, sha256: str) -> bytes | None:
+        """The document itself, when it is held in memory."""
+        ...
+
     async def discard(self) -> None:
         """Forget all that did not become blobs."""
         ...
@@ -127,8 +145,38 @@ class Blobs(Protocol):
         ...
 
 
-class Records(Protocol):
-    """Usagers, filed documents and the work list."""
+# The mind's rule of the ladder (`hub.receipts.heard`): where a recipient stands, news, when and by which message told;
+# out comes where it stands then.
+LadderRule = Callable[[SentTo, News, datetime, str], SentTo]
+
+
+class Sendings(Protocol):
+    """What was sent, to whom, and what became of it."""
+
+    def composing(self, sending: Sending, blob: StoredBlob) -> Effect:
+        """Writes a composed mail and its recipients: `Done("composed")`, or `Done("already composed")` when the id is
+        there, with what it was composed to. `blob` is durable by now."""
+        ...
+
+    def telling(
+        self, news: News, report: str, at: datetime, rule: LadderRule, outcome: Outcome = Done("told")
+    ) -> Effect:
+        """Writes a piece of news, and where the recipient stands then; gives `outcome`. `report` is the id of the
+        message that told it: what one message tells is written once, however often it is told. It is "" for an attempt
+        of ours (`outcome` is then what the operator's server said) and for a person's word: each is written.
+
+        Raises Permanent for a recipient that is none; StalePlan when it no longer stands on `news.stood`."""
+        ...
+
+    async def sending(self, sending_id: str) -> Sending | None: ...
+
+    async def find(self, keys: Iterable[str]) -> tuple[Sending, ...]:
+        """The sendings that the keys of a report name (`hub.receipts.keys_of`)."""
+        ...
+
+
+class Records(Sendings, Protocol):
+    """Usagers, filed documents and the work list; what was sent."""
 
     async def look_up(
         self, identities: Iterable[Identity], documents: Iterable[Document]
@@ -137,8 +185,19 @@ class Records(Protocol):
         what is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
         ...
 
-    def drafts(self) -> Drafts:
-        """For the large documents of one message that is being carried."""
+    async def subjects(self, asked: Asked) -> Subjects:
+        """Whom a submission may be about, as of one moment: who has one of the record numbers or INS; who has one of
+        the names (birth or used) or birth dates stated, or a date near to it; whom the mails answered were filed for or
+        sent about; and who shares a birth or used name with somebody found by number, INS or thread. Bounded:
+        `is_whole` is False when somebody may be missing."""
+        ...
+
+    async def usager(self, key: str) -> Usager | None:
+        """By id or record number."""
+        ...
+
+    def drafts(self, in_memory: bool = False) -> Drafts:
+        """For the large documents of one message that is being carried: to be filed, or `in_memory` to be sent on."""
         ...
 
     async def filing(self, message_id: str, step: Filing, document: Document, drafts: Drafts | None = None) -> Effect:
@@ -163,13 +222,24 @@ class Outgoing(Raw, Protocol):
     def is_ascii(self) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DsnAsked:
+    """That the operator shall tell what became of a mail (RFC 3461), when it can and may be asked. `envelope_id` comes
+    back as Original-Envelope-Id (`hub.receipts.envelope_id`), the recipient as Original-Recipient."""
+
+    envelope_id: str
+
+
 class Sender(Protocol):
     """The door out: one mail to one recipient through the operator of a mailbox.
 
     Raises Temporary (4xx, no connection), Permanent (5xx), UncertainDelivery (cut after the final dot).
-    Returns the server's last line. The mail is sent as it is, byte for byte, piece by piece."""
+    Returns the server's last line. The mail is sent as it is, byte for byte, piece by piece. `ask` is not asked of an
+    operator that does not offer it or for which it is switched off, nor for a mail that must not bounce."""
 
-    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing) -> str: ...
+    async def send(
+        self, mailbox: str, sender: str, recipient: str, mail: Outgoing, ask: DsnAsked | None = None
+    ) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +263,58 @@ class Accepted:
 
     id: str
     new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Who logged in. `mailboxes`: the configured names of those that they may send from."""
+
+    id: str
+    login: str
+    mailboxes: frozenset[str] = frozenset()
+
+
+class Users(Protocol):
+    """Who may log in, and what they may then do."""
+
+    async def admit(self, login: str, password: bytes) -> User | None:
+        """None for a wrong login or password, and while too many failures make it wait: the answer and the work are the
+        same for all of them. Raises Temporary (database away)."""
+        ...
+
+    async def rights(self, user_id: str) -> frozenset[str]:
+        """The mailboxes that this user may send from now; none when the user was closed meanwhile. Raises Temporary."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One message that a user of ours wants sent. `by` is the login; `sender` the envelope's, "" for a receipt that a
+    mail program made (RFC 8098 §3); `message_id` the header as found. `outside` counts the recipients that are not of
+    the trust space: they are kept among the others, and answered one by one later."""
+
+    mailbox: str
+    by: str
+    sender: str
+    recipients: tuple[str, ...]
+    received_at: datetime
+    message_id: str | None = None
+    peer: str = ""
+    outside: int = 0
+    test: bool = False
+
+
+class Submissions(Protocol):
+    """The side of the spool that the submission door uses."""
+
+    async def new_blob(self) -> BlobSink: ...
+
+    async def submit(self, submission: Submission, blob: BlobSink) -> Accepted:
+        """Make the blob durable, then commit the message, together with those of others who wait: returning means that
+        it will be carried whatever happens. The same bytes from the same user and mailbox to the same recipients are
+        the same message (`new` False), for as long as a mail program may repeat itself: its 250 was lost on the way.
+        Raises Temporary, DiskFailed; nothing was written then."""
+        ...
 
 
 class Intake(Protocol):
@@ -238,6 +360,8 @@ class OpenStep:
     stage: str = ""
     attempts: int = 0
     outgoing_id: str | None = None
+    is_uncertain: bool = False  # a former try was cut after the final dot
+    is_last_try: bool = False  # what is not done now will not be tried again
     is_staged: bool = False  # its stage was written just now, with the plan: no need to write it again
 
 
@@ -299,6 +423,16 @@ class Spool(Protocol):
     async def release(self, message_id: str, thought: Thought, by: str, effect: Effect | None = None) -> None:
         """A human finishes a held message: the plan's steps are appended, the message is PLANNED and due, `effect`
         runs in the same transaction. Raises Permanent when the message is not before a human."""
+        ...
+
+    async def letters(self, message_ids: Iterable[str]) -> tuple[LetterSent, ...]:
+        """The letters of ours that were sent under one of these Message-IDs."""
+        ...
+
+    async def envelope(self, message_id: str) -> Envelope | None: ...
+
+    async def thought(self, message_id: str) -> Thought | None:
+        """What the mind last concluded on a message; None before it thought."""
         ...
 
     async def hold(self, message_id: str, step: Hold) -> None:

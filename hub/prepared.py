@@ -22,6 +22,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Convert = Callable[[Any], Any]
 Values = Mapping[str, Any]
+_Place = tuple[str, Convert | None, bool, Any]  # name, conversion, whether it is a constant, which
 
 LIST_MOST = 8  # a list in a statement makes a statement for each length: longer ones are SQLAlchemy's
 
@@ -72,12 +73,11 @@ class Rows:
 
 
 class Prepared:
-    """One statement for one engine. `names` are its values in order, None when the driver takes them by name."""
+    """One statement for one engine."""
 
     def __init__(self, compiled: SQLCompiler, dialect: Dialect, values: Values) -> None:
         state = compiled.construct_expanded_state({**values})
         self.text = state.statement
-        self._names = tuple(state.positiontup) if state.positiontup is not None else None
         self._converts: dict[str, Convert] = {
             name: convert
             for name, convert in {**compiled._bind_processors, **state.processors}.items()  # single ones, lists
@@ -88,29 +88,25 @@ class Prepared:
         self._constants = {
             name: self._converted(name, value) for name, value in state.parameters.items() if name not in given
         }
+        # The values in order; None when the driver takes them by name.
+        self._places = None if state.positiontup is None else tuple(map(self._place, state.positiontup))
         self._row_type, self._row_converts = _columns_of(compiled, dialect)
 
     def values(self, given: Values) -> Any:
         """As the driver wants them. Raises KeyError for one that is missing."""
-        converts = self._converts
         if self._lists:
             given = dict(given)
             for name, spread in self._lists.items():
                 given.update(zip(spread, given.pop(name), strict=True))
-        if self._names is None:
-            named = dict(self._constants)
+        if self._places is None:
+            converts, named = self._converts, dict(self._constants)
             for name, value in given.items():
                 named[name] = converts[name](value) if name in converts else value
             return named
-        constants = self._constants
         return tuple(
             [
-                constants[name]
-                if name in constants
-                else converts[name](given[name])
-                if name in converts
-                else given[name]
-                for name in self._names
+                constant if is_constant else given[name] if convert is None else convert(given[name])
+                for name, convert, is_constant, constant in self._places
             ]
         )
 
@@ -122,6 +118,9 @@ class Prepared:
             changed[place] = convert(changed[place])
         return self._row_type(changed)
 
+    def _place(self, name: str) -> _Place:
+        return name, self._converts.get(name), name in self._constants, self._constants.get(name)
+
     def _converted(self, name: str, value: Any) -> Any:
         return self._converts[name](value) if name in self._converts else value
 
@@ -130,17 +129,18 @@ class _Known:
     """One statement in its shapes: an insert has one for each set of columns, a statement with lists one for each
     length."""
 
-    def __init__(self) -> None:
+    def __init__(self, statement: Any) -> None:
         self._shapes: dict[tuple[object, ...], Prepared | None] = {}
         self._lists: tuple[str, ...] | None = None
+        self._is_insert = isinstance(statement, Insert)
 
     def shaped(self, statement: Any, values: Values, dialect: Dialect) -> Prepared | None:
         if self._lists is None:
             self._lists = _lists_of(statement, dialect)
-        lengths = tuple(len(values[name]) for name in self._lists)
-        if any(length > LIST_MOST for length in lengths):
+        lengths = tuple([len(values[name]) for name in self._lists])
+        if lengths and max(lengths) > LIST_MOST:
             return None
-        shape: tuple[object, ...] = tuple(values) if isinstance(statement, Insert) else lengths
+        shape: tuple[object, ...] = tuple(values) if self._is_insert else lengths
         if shape not in self._shapes:
             self._shapes[shape] = _prepared(statement, values, dialect)
         return self._shapes[shape]
@@ -151,6 +151,7 @@ class QuickConnection(Connection):
 
     known: ClassVar[WeakKeyDictionary[Executable, _Known]]
     is_opened = False  # by `transaction`
+    _raw: Any = None  # the driver's connection while it is
 
     def __enter__(self) -> Self:
         return self
@@ -167,26 +168,27 @@ class QuickConnection(Connection):
             return None
         known = self.known.get(statement)
         if known is None:
-            self.known[statement] = _Known()
+            self.known[statement] = _Known(statement)
             return None
         first: Values = (parameters[0] if several else parameters) or {}
         return known.shaped(statement, first, self.dialect)
 
     @contextmanager
-    def transaction(self, opening: str | None) -> Iterator[Self]:
-        """One transaction, begun and ended in the driver's words (`opening` where the driver begins none by itself);
+    def transaction(self, opening: Callable[[Self], None] | None) -> Iterator[Self]:
+        """One transaction, begun and ended in the driver's words (by `opening` where the driver begins none by itself);
         what SQLAlchemy executes inside joins it. Raises what the block raises, after a rollback."""
+        self._raw = self.connection.dbapi_connection
         self.is_opened = True
         try:
             if opening:
-                self.run(opening)
+                opening(self)
             yield self
             self._commit()
         except BaseException:
             self._roll_back()
             raise
         finally:
-            self.is_opened = False
+            self.is_opened, self._raw = False, None
 
     def _commit(self) -> None:
         if self.in_transaction():  # SQLAlchemy joined: its commit is the driver's
@@ -209,12 +211,13 @@ class QuickConnection(Connection):
 
     @property
     def _driver(self) -> Any:
-        return self.connection.dbapi_connection
+        """Asked some fifteen times a message: without SQLAlchemy's way to it."""
+        return self._raw if self._raw is not None else self.connection.dbapi_connection
 
     def _run(self, prepared: Prepared, parameters: Any) -> Rows:
         if not self.is_opened and not self.in_transaction():
             self.begin()  # as SQLAlchemy does at the first statement
-        cursor = self.connection.cursor()
+        cursor = self._driver.cursor()
         try:
             if isinstance(parameters, list):
                 cursor.executemany(prepared.text, list(map(prepared.values, parameters)))
@@ -227,15 +230,16 @@ class QuickConnection(Connection):
     def run(self, text: str) -> None:
         """A word to the engine that gives nothing back and belongs to no statement: BEGIN, SAVEPOINT, PRAGMA."""
         try:
-            self.connection.cursor().execute(text)
+            self._driver.cursor().execute(text)
         except self.dialect.loaded_dbapi.Error as error:
             raise self._named(error, text, None) from error
 
     def _named(self, error: Exception, text: str, cursor: Any) -> BaseException:
         """The driver's error as SQLAlchemy names it; a broken connection is not used again."""
         dialect = self.dialect
-        is_lost = dialect.is_disconnect(error, self.connection.dbapi_connection, cursor)  # type: ignore[arg-type]
+        is_lost = dialect.is_disconnect(error, self._driver, cursor)  # type: ignore[arg-type]
         if is_lost:
+            self._raw = None
             self.invalidate(error)
         return DBAPIError.instance(
             text,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -81,9 +81,32 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PostalAddress(Section):
+    street: str = ""
+    complement: str = ""
+    postal_code: str = ""
+    city: str = ""
+
+
+class Guardian(Section):
+    organisation: str = ""
+    organisation_id: str = ""
+
+
+class Software(Section):
+    name: str = "hub"
+    maker: str = ""
+    number: str = Field(default="hub", pattern=r"^[A-Za-z0-9._-]{1,40}$")
+
+
 class Site(Section):
     name: str = "Établissement"
-    finess: str = ""
+    finess: str = Field(default="", pattern=r"^([0-9][0-9AB][0-9]{7})?$")
+    address: PostalAddress = PostalAddress()
+    address_is_secret: bool = False
+    telecoms: tuple[Annotated[str, Field(pattern=r"^(tel|fax|mailto):\S{1,100}$")], ...] = ()
+    guardian: Guardian = Guardian()
+    software: Software = Software()
     product_reference: str = ""
     timezone: str = "Europe/Paris"
 
@@ -131,6 +154,15 @@ class Operator(Section):
         "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256"
     )
     tls13: bool = True
+    dsn: bool = True
+
+
+class Signing(Section):
+    certificate: Secret
+    chain_file: Path | None = None
+    next: Secret | None = None
+    next_from: date | None = None
+    address_required: bool = True
 
 
 class Mailbox(Section):
@@ -147,6 +179,8 @@ class Mailbox(Section):
     username: str | None = None
     password_file: Path | None = None
     certificate: Secret | None = None
+    signing: Signing | None = None
+    reply_to: str | None = None
     silence_most: Period | None = None
 
     @field_validator("mark")
@@ -202,6 +236,7 @@ class Spooling(Section):
     give_up_after: Period = timedelta(days=3)
     sweep_every: Period = timedelta(seconds=30)
     inline_most: Size = 96 * 1024
+    same_within: Period = timedelta(days=7)
 
 
 class Hosts(Section):
@@ -220,11 +255,65 @@ class Working(Section):
     threads: int = Field(default=4, ge=1)
 
 
+URGENT = ("P0", "P1")  # urgencies of kinds (document_types.yaml) whose silence is told early
+
+
 class Sending(Section):
     connect_timeout: Period = timedelta(seconds=30)
     command_timeout: Period = timedelta(seconds=60)
     idle_close: Period = timedelta(seconds=55)
     receipt_return_path: Literal["empty", "mailbox"] = "empty"
+    silence_after: Period = timedelta(hours=48)
+    silence_after_urgent: Period = timedelta(hours=4)
+    silence_most: Period = timedelta(days=30)
+    message_most: Size = Field(default=20 * 1024**2, gt=0)
+    asks_receipt: bool = True
+    discretion: Literal["none", "subject", "subject_and_names"] = "subject"
+    embeds_the_copy: bool = False
+    unsigned_domains: tuple[str, ...] = ()
+    evidence_within: Period = timedelta(minutes=30)
+    font_file: Path = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+    bold_font_file: Path = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf")
+
+    @model_validator(mode="after")
+    def _is_seen_before_it_is_forgotten(self) -> Self:
+        if self.silence_most <= max(self.silence_after, self.silence_after_urgent):
+            text = "silence_most must be longer than silence_after and silence_after_urgent"
+            raise configuration.Misplaced([(("silence_most",), text)])
+        return self
+
+    def silence_of(self, urgency: str) -> timedelta:
+        """How long nothing may be heard of a recipient of a sending of this urgency."""
+        return self.silence_after_urgent if urgency in URGENT else self.silence_after
+
+
+class Submitting(Section):
+    certificate: Secret | None = None
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=587, ge=1, le=65535)
+    implicit_port: int | None = Field(default=465, ge=1, le=65535)
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    message_most: Size = Field(default=35 * 1024**2, gt=0)
+    recipients_most: int = Field(default=100, ge=1)
+    sessions_most: int = Field(default=100, ge=1)
+    sessions_each: int = Field(default=30, ge=1)
+    login_within: Period = timedelta(seconds=60)
+    silence_most: Period = timedelta(minutes=5)
+    piece_within: Period = timedelta(minutes=3)
+    message_within: Period = timedelta(hours=1)
+    failures_each: int = Field(default=50, ge=1)
+    messages_a_minute: int = Field(default=60, ge=1)
+    messages_an_hour: int = Field(default=500, ge=1)
+    bytes_an_hour: Size = Field(default=1024**3, gt=0)
+    stop_within: Duration = timedelta(seconds=10)
+
+    @model_validator(mode="after")
+    def _listens_somewhere(self) -> Self:
+        if self.certificate is not None and self.port is None and self.implicit_port is None:
+            raise configuration.Misplaced([(("port",), "with a certificate, port or implicit_port is needed")])
+        if self.port is not None and self.port == self.implicit_port:
+            raise configuration.Misplaced([(("implicit_port",), "port and implicit_port must differ")])
+        return self
 
 
 class Deciding(Section):
@@ -234,6 +323,11 @@ class Deciding(Section):
     order_grace: Duration = timedelta(minutes=10)
     member_domains: tuple[str, ...] = ()
     unknown_previous: Literal["file", "hold"] = "file"
+
+
+class Signatures(Section):
+    anchors: Path | None = None
+    purposes: tuple[Annotated[str, Field(pattern=r"^[0-2](\.[0-9]{1,20}){1,20}$")], ...] = ("1.3.6.1.5.5.7.3.4",)
 
 
 class Alerting(Section):
@@ -248,6 +342,16 @@ class Alerting(Section):
 class Web(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8780, ge=1, le=65535)
+    public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_bare = not (parts.query or parts.fragment or parts.username or parts.password)
+        if value and not (parts.scheme in ("https", "http") and parts.hostname and is_bare):
+            raise ValueError("a web address is expected, such as https://hub.example.org")
+        return value.rstrip("/")
 
 
 class Settings(Section):
@@ -269,8 +373,10 @@ class Settings(Section):
     spooling: Spooling = Spooling()
     hosts: Hosts = Hosts()
     working: Working = Working()
+    submission: Submitting = Submitting()
     sending: Sending = Sending()
     deciding: Deciding = Deciding()
+    signatures: Signatures = Signatures()
     alerting: Alerting = Alerting()
     web: Web = Web()
 

@@ -58,6 +58,12 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("fingerprint", name="uq_message_fingerprint"),
         Index("ix_message_due", "state", "due_at"),
         Index("ix_message_accepted", "accepted_at"),
+        Index(
+            "ix_message_reports",
+            "accepted_at",
+            sqlite_where=text("message_class IN ('dsn', 'mdn', 'auto_reply')"),
+            postgresql_where=text("message_class IN ('dsn', 'mdn', 'auto_reply')"),
+        ),
     )
     id: str = Field(primary_key=True, max_length=32)
     state: str = Field(max_length=10)
@@ -88,6 +94,7 @@ class MessageRow(SQLModel, table=True):
     message_class: str | None = Field(default=None, max_length=16)
     thought: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))  # sealed
     closed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    submitted_by: str | None = Field(default=None, max_length=64)  # login of the user; None: it came from outside
 
 
 class SeenRow(SQLModel, table=True):
@@ -129,6 +136,7 @@ class StepRow(SQLModel, table=True):
     `stage` is written before a deed that cannot be taken back (`sending` before DATA)."""
 
     __tablename__ = "step"
+    __table_args__ = (Index("ix_step_outgoing", "outgoing_id"),)
     message: str = Field(primary_key=True, foreign_key="message.id", max_length=32)
     number: int = Field(primary_key=True)
     type: str = Field(max_length=16)
@@ -326,3 +334,94 @@ class ReckoningRow(SQLModel, table=True):
     differences: int
     unknown: str = Field(default="", sa_column=Column(Text, nullable=False))
     differs_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class UserRow(SQLModel, table=True):
+    """Who may log in (`hub.records.users`). `password` is an argon2 hash, None: no password yet. `failures` counts
+    wrong passwords since the last right one; `locked_until` is the wait that they cost; `closed_at`: a sysadmin
+    closed it."""
+
+    __tablename__ = "hub_user"
+    id: str = Field(primary_key=True, max_length=32)
+    login: str = Field(unique=True, max_length=64)
+    role: str = Field(max_length=16)
+    password: str | None = None
+    password_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    failures: int = 0
+    locked_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    closed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class UserRightRow(SQLModel, table=True):
+    """That a user may send from a mailbox (its configured name)."""
+
+    __tablename__ = "user_right"
+    user: str = Field(primary_key=True, foreign_key="hub_user.id", ondelete="CASCADE", max_length=32)
+    mailbox: str = Field(primary_key=True, max_length=64)
+    granted_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class SendingRow(SQLModel, table=True):
+    """A mail of ours, composed once (`hub.message.Sending`). `id` comes from what was to be composed, so that composing
+    again finds it; `message_id` is the Message-ID under which it is sent for ever; `sha256` names the sealed bytes."""
+
+    __tablename__ = "sending"
+    __table_args__ = (Index("ix_sending_composed", "composed_at"),)
+    id: str = Field(primary_key=True, max_length=32)
+    message: str = Field(foreign_key="message.id", index=True, max_length=32)
+    mailbox: str = Field(max_length=64)
+    message_id: str = Field(unique=True)
+    usager: str | None = Field(default=None, foreign_key="usager.id", index=True, max_length=32)
+    kind: str | None = Field(default=None, max_length=64)
+    urgency: str = Field(default="", max_length=2)
+    by: str = ""
+    wants_receipt: bool = False
+    sha256: str = Field(foreign_key="blob.sha256", max_length=64)
+    size: int
+    composed_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class SentToRow(SQLModel, table=True):
+    """One recipient of a sending and the rung it stands on (`hub.message.Rung`)."""
+
+    __tablename__ = "sent_to"
+    __table_args__ = (Index("ix_sent_to_rung", "rung", "at"),)
+    sending: str = Field(primary_key=True, foreign_key="sending.id", max_length=32)
+    number: int = Field(primary_key=True)
+    recipient: str  # as written
+    compared: str = Field(max_length=320)  # case folded
+    rung: str = Field(max_length=12)
+    at: datetime = Field(sa_column=_instant(nullable=False))
+    status: str = ""
+    report: str = Field(default="", max_length=32)  # id of the message that put it there, "" for none
+    answered_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))  # an automatic answer
+
+
+class NewsRow(SQLModel, table=True):
+    """What was heard of one recipient of a sending: append-only. `source` is smtp, dsn, mdn, reply or human; `message`
+    the report that said it. What one report says is one row, however often it is told; each attempt of ours is one."""
+
+    __tablename__ = "news"
+    __table_args__ = (
+        Index(
+            "uq_news_once",
+            "message",
+            "sending",
+            "number",
+            "rung",
+            "status",
+            unique=True,
+            sqlite_where=text("message <> ''"),
+            postgresql_where=text("message <> ''"),
+        ),
+        Index("ix_news_sending", "sending", "number"),
+    )
+    id: str = Field(primary_key=True, max_length=32)
+    sending: str = Field(foreign_key="sending.id", max_length=32)
+    number: int  # of the recipient
+    rung: str = Field(max_length=12)
+    at: datetime = Field(sa_column=_instant(nullable=False))
+    source: str = Field(max_length=8)
+    message: str = Field(default="", max_length=32)  # id of the report, "" for none
+    status: str = ""

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hub.ports import Accepted, Arrival, BlobSink
@@ -82,6 +83,10 @@ class FakeIntake:
             self.sizes[id] = blob.size
         self.met.setdefault((arrival.mailbox, arrival.uidvalidity), {})[arrival.uid] = id
         return Accepted(id, is_new)
+
+    async def accept_all(self, arrived: Sequence[tuple[Arrival, BlobSink]]) -> Sequence[Accepted | BaseException]:
+        each = (self.accept(arrival, blob) for arrival, blob in arrived)
+        return await asyncio.gather(*each, return_exceptions=True)
 
     async def unmarked(self, mailbox: str, uidvalidity: int) -> tuple[int, ...]:
         met = self.met.get((mailbox, uidvalidity), {})

@@ -14,11 +14,25 @@ from datetime import UTC, datetime
 from sqlalchemy.engine import Connection
 
 from hub.errors import Damaged, Permanent, StalePlan
-from hub.message import Document, Done, FiledVersion, Filing, Hold, Identity, Outcome, Usager, comparable
+from hub.message import (
+    Asked,
+    Document,
+    Done,
+    FiledVersion,
+    Filing,
+    Hold,
+    Identity,
+    Outcome,
+    Subjects,
+    Usager,
+    comparable,
+)
 from hub.ports import Draft, Drafts, Effect, StoredBlob
 from hub.records import FiledDocument, WorkItem
 from hub.records.documents import DELETION, asked_ids, key_of, optional_key
+from hub.records.drafts import HeldDrafts
 from hub.records.worklist import codes_of
+from tests.fakes_sendings import MemorySendings
 
 CANDIDATES_MOST = 50
 
@@ -62,20 +76,25 @@ class MemoryDrafts:
     def of(self, sha256: str) -> Draft | None:
         return dict(self.all).get(sha256)
 
+    def held(self, sha256: str) -> bytes | None:
+        return None
+
     async def discard(self) -> None:
         for _, draft in self.all:
             await draft.discard()
 
 
 @dataclass
-class MemoryRecords:
-    """`known` usagers, in the order in which they were given; `filed` and `lines` in the order of their deeds."""
+class MemoryRecords(MemorySendings):
+    """`known` usagers, in the order in which they were given; `filed` and `lines` in the order of their deeds.
+    `answered`: whom the mail with a Message-ID was about."""
 
     known: tuple[Usager, ...] = ()
     clock: Callable[[], datetime] = _now
     filed: list[FiledDocument] = field(default_factory=list)
     lines: list[WorkItem] = field(default_factory=list)
     sources: dict[str, bytes] = field(default_factory=dict)
+    answered: list[tuple[str, str]] = field(default_factory=list)
 
     async def _candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
         found: dict[str, Usager] = {}
@@ -101,8 +120,31 @@ class MemoryRecords:
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
         return await self._candidates(identities), await self._versions(documents)
 
-    def drafts(self) -> Drafts:
-        return MemoryDrafts()
+    async def subjects(self, asked: Asked) -> Subjects:
+        readings = [reading for clue in asked.clues for reading in clue.readings]
+        message_ids = {one for clue in asked.clues for one in clue.message_ids}
+        numbers = {number for clue in asked.clues for number in clue.numbers}
+        thread = {usager for message_id, usager in self.answered if message_id in message_ids}
+        ins = {one.ins for one in readings} - {None}
+        named = [
+            one for one in self.known if one.record_number in numbers or one.identity.ins in ins or one.id in thread
+        ]
+        dates = {one.birth_date for one in readings} - {None}
+        names, siblings = _names(readings), _names([one.identity for one in named])
+        undated = _names([one for one in readings if not one.birth_date])
+        near = {*asked.near_dates, None}
+        alike = [
+            one
+            for one in self.known
+            if one.identity.birth_date in dates
+            or (one.identity.birth_date in near and _names([one.identity]) & names)
+            or _names([one.identity]) & (siblings | undated)
+        ]
+        found = {one.id: one for one in (*named, *alike)}
+        return Subjects(usagers=tuple(found.values()), thread=tuple(sorted(thread)))
+
+    def drafts(self, in_memory: bool = False) -> Drafts:
+        return HeldDrafts() if in_memory else MemoryDrafts()
 
     async def filing(self, message_id: str, step: Filing, document: Document, drafts: Drafts | None = None) -> Effect:
         if document.unique_id != step.unique_id:
@@ -236,6 +278,11 @@ class MemoryRecords:
             filed_at=self.clock(),
             filed_by=step.by,
         )
+
+
+def _names(identities: list[Identity]) -> set[str]:
+    stated = (comparable(name) for one in identities for name in (one.birth_name, one.used_name))
+    return {name for name in stated if name}
 
 
 def _rank(usager: Usager, identity: Identity) -> tuple[int, bool] | None:

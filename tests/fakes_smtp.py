@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from hub.ports import Outgoing
+from hub.ports import DsnAsked, Outgoing
 from hub.raw import joined
 
 
@@ -15,6 +15,7 @@ class Sent:
     sender: str
     recipient: str
     raw: bytes
+    ask: DsnAsked | None = None
 
 
 @dataclass
@@ -27,13 +28,13 @@ class RecordingSender:
     sent_anyway: bool = False
     closed: bool = False
 
-    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing) -> str:
+    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing, ask: DsnAsked | None = None) -> str:
         outcome = self.outcomes.popleft() if self.outcomes else "250 2.0.0 Ok"
         if isinstance(outcome, str) or self.sent_anyway:
             raw = await joined(mail)
             assert len(raw) == mail.size
             assert raw.isascii() == mail.is_ascii
-            self.sent.append(Sent(mailbox, sender, recipient, raw))
+            self.sent.append(Sent(mailbox, sender, recipient, raw, ask))
         if isinstance(outcome, str):
             return outcome
         raise outcome

@@ -20,8 +20,8 @@ from sqlalchemy.engine import Connection
 
 from hub.encoding import step_name
 from hub.errors import Damaged, LostLease, Permanent
-from hub.message import Done, Door, Envelope, Hold, Outcome, Thought
-from hub.ports import Accepted, Arrival, BlobSink, Clock, Effect, OpenStep, Ready
+from hub.message import Delivery, Done, Door, Envelope, Hold, LetterSent, Outcome, Thought
+from hub.ports import Accepted, Arrival, BlobSink, Clock, Effect, OpenStep, Ready, Submission
 from hub.raw import Raw, Whole
 from hub.settings import Spooling
 from hub.spool.intake import fingerprint
@@ -151,6 +151,28 @@ class MemorySpool:
 
     async def new_blob(self) -> BlobSink:
         return MemoryBlob()
+
+    async def submit(self, submission: Submission, blob: BlobSink) -> Accepted:
+        """Each call is a new message: that a repeated submission is none is the real door's own contract."""
+        assert isinstance(blob, MemoryBlob)
+        blob.is_finished = True
+        raw, now = bytes(blob.raw), self._clock()
+        envelope = Envelope(
+            id=f"{next(self._store.ids):032x}",
+            door=Door.SMTP,
+            received_at=submission.received_at,
+            mailbox=submission.mailbox,
+            sender=submission.sender,
+            recipients=submission.recipients,
+            size=len(raw),
+            sha256=hashlib.sha256(raw).hexdigest(),
+            test=submission.test,
+            by=submission.by,
+        )
+        with self._store.transaction() as kept:
+            self._store.blobs[envelope.sha256] = raw
+            kept.messages[envelope.id] = MemoryMessage(envelope, envelope.id, set_out_at=now, due_at=now, place=None)
+        return Accepted(envelope.id, new=True)
 
     async def accept(self, arrival: Arrival, blob: BlobSink, door: Door = Door.IMAP) -> Accepted:
         assert isinstance(blob, MemoryBlob)
@@ -335,6 +357,30 @@ class MemorySpool:
             self._move(message)
             self._deed(message_id, "release", by)
 
+    async def letters(self, message_ids: Iterable[str]) -> tuple[LetterSent, ...]:
+        wanted = set(message_ids)
+        return tuple(
+            LetterSent(
+                message=message.envelope.id,
+                number=facts.number,
+                outgoing_id=facts.outgoing_id or "",
+                mailbox=message.envelope.mailbox,
+                recipient=facts.step.recipient,
+                subject=facts.step.subject,
+                is_held=message.state is MessageState.HELD,
+            )
+            for message in self._store.kept.messages.values()
+            for facts in message.steps.values()
+            if isinstance(facts.step, Delivery) and facts.step.content == "letter" and facts.outgoing_id in wanted
+        )
+
+    async def envelope(self, message_id: str) -> Envelope | None:
+        message = self._store.kept.messages.get(message_id)
+        return None if message is None else message.envelope
+
+    async def thought(self, message_id: str) -> Thought | None:
+        return self._store.kept.messages[message_id].thought
+
     async def hold(self, message_id: str, step: Hold) -> None:
         with self._store.transaction():
             self._put_before_human(self._held(message_id), step)
@@ -374,9 +420,8 @@ class MemorySpool:
 
     def _opened(self, message: MemoryMessage) -> tuple[OpenStep, ...]:
         now = self._clock()
-        names = ("number", "step", "stage", "attempts", "outgoing_id")
         return tuple(
-            OpenStep(**{name: getattr(step, name) for name in names})
+            self._patience.opened(step)
             for step in message.plan
             if step.is_open and self._patience.is_due(step.due_at, now)
         )

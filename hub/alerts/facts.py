@@ -13,46 +13,59 @@ from datetime import datetime
 from pathlib import Path
 
 from hub.errors import Misconfigured
-from hub.records import SqlRecords
+from hub.records import Overdue, Silence, SqlRecords
 from hub.settings import Secret, Settings
 from hub.spool import SqlSpool
 from hub.spool.lookout import Look
 from hub.trust.tls import CertificateFacts, certificate_facts
 
+NO_SILENCE = Silence()
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A certificate that the hub shows to operators. `holder`: `operator NAME` or `mailbox NAME`, of the settings."""
+    """A certificate that the hub shows to operators, or to recipients when it `signs`: then the last in line, the next
+    one when there is one. `holder`: `operator NAME`, `mailbox NAME` or `signing NAME`, of the settings."""
 
     holder: str
     file: Path
     facts: CertificateFacts
+    signs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """`decisions`: open lines of the work list; `counts`: messages by state, empty when not asked for."""
+    """`decisions`: open lines of the work list; `silence`: recipients without news; `counts`: messages by state and
+    `sent`: recipients by rung, both empty when not asked for."""
 
     look: Look
     decisions: int
     certificates: tuple[Shown, ...]
+    silence: Silence = NO_SILENCE
     counts: Mapping[str, int] = field(default_factory=dict)
+    sent: Mapping[str, int] = field(default_factory=dict)
 
 
 class Gatherer:
     def __init__(self, settings: Settings, spool: SqlSpool, records: SqlRecords) -> None:
         self._alerting = settings.alerting
+        self._sending = settings.sending
         self._spool = spool
         self._records = records
         self._certificates = Certificates(settings)
 
     async def facts(self, at: datetime, *, counted: bool = True) -> Facts:
         """To count the messages by state costs 0.1 s for a million of them; no alert needs it."""
+        sending = self._sending
+        since = at - sending.silence_most
+        overdue = Overdue(at - sending.silence_after, at - sending.silence_after_urgent)
         return Facts(
             look=await self._spool.look(at, at - self._alerting.carried_within, at - self._alerting.finished_within),
             decisions=await self._records.decisions(),
             certificates=await asyncio.to_thread(self._certificates.shown),
+            silence=await self._records.silence(since, overdue),
             counts=await self._spool.counts() if counted else {},
+            sent=await self._records.standing(since) if counted else {},
         )
 
 
@@ -69,13 +82,16 @@ class Certificates:
     def _shown(self) -> Iterator[Shown]:
         named = [(f"operator {operator.name}", operator.certificate) for operator in self._settings.operators]
         named += [(f"mailbox {mailbox.name}", mailbox.certificate) for mailbox in self._settings.mailboxes]
-        met: set[Secret] = set()
+        signing = [(box.name, box.signing) for box in self._settings.mailboxes if box.signing is not None]
+        named += [(f"signing {name}", section.next or section.certificate) for name, section in signing]
+        met: set[tuple[Secret, bool]] = set()
         for holder, certificate in named:
-            if certificate is None or certificate in met:
+            signs = holder.startswith("signing ")
+            if certificate is None or (certificate, signs) in met:
                 continue
-            met.add(certificate)
+            met.add((certificate, signs))
             try:
-                yield Shown(holder, certificate.file, self._facts_of(certificate))
+                yield Shown(holder, certificate.file, self._facts_of(certificate), signs)
             except Misconfigured:
                 continue
 

@@ -33,6 +33,7 @@ CODES = (
     "carrying-stopped",
     "carrying-late",
     "carrying-long",
+    "sendings-silent",
     "certificate-expired",
     "certificate-not-yet",
     "certificate-ends-soon",
@@ -57,6 +58,7 @@ def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ..
     raised = [
         *(alert for mailbox in settings.mailboxes for alert in _of_mailbox(settings, mailbox, facts.look, at)),
         *_of_carrying(settings, facts.look, at),
+        *_of_sendings(settings, facts),
         *of_certificates(settings, facts.certificates, at),
     ]
     return tuple(sorted(raised, key=lambda alert: not alert.is_urgent))
@@ -199,7 +201,26 @@ def _of_carrying(settings: Settings, look: Look, at: datetime) -> Iterator[Alert
         )
 
 
+# --- sendings
+
+
+def _of_sendings(settings: Settings, facts: Facts) -> Iterator[Alert]:
+    """Nothing is broken: somebody should telephone."""
+    silence = facts.silence
+    if silence.count and silence.since is not None:
+        yield Alert(
+            code="sendings-silent",
+            is_urgent=False,
+            since=silence.since,
+            text=f"{silence.count} destinataire(s) n'ont donné aucune nouvelle d'un envoi, le plus ancien depuis le "
+            f"{when(silence.since, settings)} : hub sent --waiting les nomme ; il faut leur téléphoner.",
+        )
+
+
 # --- certificates (RH-12)
+
+
+_EXPIRED = {False: "les opérateurs le refusent", True: "les destinataires refusent les signatures"}
 
 
 def of_certificates(settings: Settings, shown: Iterable[Shown], at: datetime) -> Iterator[Alert]:
@@ -214,10 +235,10 @@ def _of_certificate(settings: Settings, shown: Shown, at: datetime) -> Iterator[
         yield _certificate(
             shown,
             "certificate-expired",
-            f"ce certificat a expiré le {ends} : les opérateurs le refusent. Remplacez-le.",
+            f"ce certificat a expiré le {ends} : {_EXPIRED[shown.signs]}. Remplacez-le.",
             since=facts.not_after,
         )
-    elif facts.not_before > at:
+    elif facts.not_before > at and not shown.signs:  # the next one that signs waits for its day
         yield _certificate(shown, "certificate-not-yet", f"ce certificat n'est valable qu'à partir du {begins}.")
     elif facts.not_after - at <= settings.alerting.certificate_notice:
         days = (facts.not_after - at).days

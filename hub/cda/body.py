@@ -42,9 +42,9 @@ class Body:
     defects: tuple[Defect, ...] = ()
 
 
-def read_body(cda: Element, may_have_copy: bool, lifted: Lifted = MappingProxyType({})) -> Body:
-    """`lifted` are the texts that were cut out before the parsing (`cda.xml`); `may_have_copy` spares the search for
-    the PDF copy where the file does not even name its template."""
+def read_body(cda: Element, written: bytes, lifted: Lifted = MappingProxyType({})) -> Body:
+    """`lifted` are the texts that were cut out before the parsing (`cda.xml`); `written`, the bytes of the file, spare
+    the search for the PDF copy where they do not even name its template."""
     component = first(cda, f"{V3}component")
     unstructured = first(component, f"{V3}nonXMLBody")
     if unstructured is not None:
@@ -52,6 +52,7 @@ def read_body(cda: Element, may_have_copy: bool, lifted: Lifted = MappingProxyTy
     structured = first(component, f"{V3}structuredBody")
     if structured is None:
         return Body("other")
+    may_have_copy = PDF_COPY.encode() in written or written[:1] != b"<"
     copy = _pdf_copy(structured) if may_have_copy else None
     return Body("N3") if copy is None else _decoded("N3", copy, lifted)
 

@@ -14,14 +14,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hub.cda.agreement import disagreements
-from hub.cda.body import PDF_COPY, Body, read_body
+from hub.cda.body import Body, read_body
 from hub.cda.codes import Codes
 from hub.cda.doubts import Unreadable, grave, mild, shown
 from hub.cda.header import ClinicalHeader, read_header
-from hub.cda.identity import V3, doubts_of, merged
+from hub.cda.identity import NOBODY, V3, doubts_of, merged
 from hub.cda.metadata import Entry
+from hub.cda.oddities import oddities
 from hub.cda.xml import Element, parse_lifting, plain
-from hub.message import Coded, Defect, Document, DocumentForm, Identity, Limits
+from hub.message import Coded, Defect, Document, DocumentForm, Identity, Limits, comparable
 
 _CLINICAL = f"{V3}ClinicalDocument"
 _SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"
@@ -29,6 +30,9 @@ _STYLE_SHEET = "{http://www.w3.org/1999/XSL/Transform}"
 _START_TAG = re.compile(rb"<(?:[\w.-]{1,40}:)?ClinicalDocument[\s>]")
 _XML_TYPES = ("text/xml", "application/xml", "text/xsl")
 _NOT_FOR_US = ("application/xhtml+xml", "image/svg+xml")
+_USUAL = {DocumentForm.CDA: "text/xml", DocumentForm.PDF: "application/pdf"}
+# What a loose document, and one that is no CDA, have in the place of their sources.
+_NO_ENTRY, _NO_HEADER, _NO_BODY = Entry(), ClinicalHeader(), Body("other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +101,9 @@ def _read_clinical(raw: bytes, limits: Limits) -> Clinical | None:
     cda, defects = (root, []) if root.tag == _CLINICAL else _unwrapped(root)
     if cda is None:
         return None
-    if b"Signature" in raw and next(root.iter(_SIGNATURE), None) is not None:
+    if next(root.iter(_SIGNATURE), None) is not None and b"Signature" in raw:
         defects.append(mild("signed-document"))
-    may_have_copy = PDF_COPY.encode() in raw or raw[:1] != b"<"
-    return Clinical(read_header(cda), read_body(cda, may_have_copy, lifted), tuple(defects))
+    return Clinical(read_header(cda), read_body(cda, raw, lifted), (*defects, *oddities(cda)))
 
 
 def _unwrapped(root: Element) -> tuple[Element | None, list[Defect]]:
@@ -125,108 +128,102 @@ def compose(
     defects: Iterable[Defect] = (),
 ) -> Document:
     """The document, from its bytes and its metadata (None for a loose one)."""
-    header = contents.clinical.header if contents.clinical else None
-    document = _base(contents, name, attachment, archive)
-    if entry is not None:
-        document = _with_entry(document, entry, contents)
-    if header is not None and contents.clinical is not None:
-        document = _with_header(document, header, contents.clinical.body)
+    document = _stated(contents, entry or _NO_ENTRY, name, attachment, archive, codes)
+    clinical = contents.clinical
     found = [*defects, *_integrity(document)]
     if contents.defect is not None:
         found.append(contents.defect)
     if entry is not None:
         found += entry.patient.defects
-    if contents.clinical is not None and header is not None:
-        found += _doubts_of_clinical(contents.clinical)
-        found += disagreements(entry, header) if entry is not None else []
-    document = _with_labels(document, codes)
+    if clinical is not None:
+        found += _doubts_of_clinical(clinical)
+        found += disagreements(entry, clinical.header) if entry is not None else []
     found += _unknown_codes(document, codes)
     if document.patient is not None:
         found += doubts_of(document.patient, document.created_at)
-    return replace(document, defects=tuple(dict.fromkeys(found)))
+    return replace(document, defects=tuple(dict.fromkeys(found))) if found else document
 
 
-def _base(contents: Contents, name: str | None, attachment: int, archive: int | None) -> Document:
-    pdf = contents.raw[:1024].lstrip().startswith(b"%PDF-")
-    form = DocumentForm.CDA if contents.clinical else DocumentForm.PDF if pdf else DocumentForm.OTHER
-    usual = {DocumentForm.CDA: "text/xml", DocumentForm.PDF: "application/pdf"}
+def _stated(
+    contents: Contents, entry: Entry, name: str | None, attachment: int, archive: int | None, codes: Codes
+) -> Document:
+    """What the sources say, without a doubt yet. Built in one go: it is the largest value there is, and each copy of it
+    costs as much as reading a dozen elements."""
+    header, body = (contents.clinical.header, contents.clinical.body) if contents.clinical else (_NO_HEADER, _NO_BODY)
+    form = _form(contents)
+    type_code = entry.type_code or header.type_code
+    class_code = entry.class_code or (codes.class_of(type_code.code, type_code.system) if type_code else None)
+    created, act = entry.created or header.created, entry.act or header.act
     return Document(
         form=form,
-        unique_id=f"sha256:{contents.sha256}",
+        unique_id=_unique_id(contents, entry, header),
         sha256=contents.sha256,
         size=len(contents.raw),
-        media_type=usual.get(form, "application/octet-stream"),
+        media_type=entry.mime_type or _USUAL.get(form, "application/octet-stream"),
+        title=header.title or entry.title,
         name=name,
-        archive=archive,
-        attachments=(attachment,),
-        raw=contents.raw,
-    )
-
-
-def _with_entry(document: Document, entry: Entry, contents: Contents) -> Document:
-    patient = entry.patient.identity
-    return replace(
-        document,
-        unique_id=entry.unique_id or document.unique_id,
-        media_type=entry.mime_type or document.media_type,
-        title=entry.title,
-        type_code=entry.type_code,
-        class_code=entry.class_code,
-        format_code=entry.format_code,
-        facility_code=entry.facility_code,
-        practice_code=entry.practice_code,
-        confidentiality=entry.confidentiality,
-        patient=None if patient == Identity() else patient,
-        authors=entry.authors,
-        created_at=entry.created.iso if entry.created else None,
-        act_at=entry.act.iso if entry.act else None,
-        language=entry.language,
-        action=entry.action,
-        hash_ok=None if entry.hash is None else _is_digest(entry.hash, contents),
-        size_ok=None if entry.size is None else (entry.size.lstrip("0") or "0") == str(len(contents.raw)),
-    )
-
-
-def _is_digest(stated: str, contents: Contents) -> bool:
-    """SHA-1 in hexadecimal is the rule (ITI TF-3 4.2.3.2.10); FHIR writes it in base64, some write SHA-256."""
-    in_base64 = base64.b64encode(bytes.fromhex(contents.sha1)).decode("ascii")
-    return stated.lower() in (contents.sha1, contents.sha256) or stated == in_base64
-
-
-def _with_header(document: Document, header: ClinicalHeader, body: Body) -> Document:
-    """What the CDA adds: everything when the document is loose."""
-    named = document.unique_id if not document.unique_id.startswith("sha256:") else None
-    patient = header.patient.identity if header.patient else None
-    if patient is not None and document.patient is not None:
-        stated = document.patient
-        number = stated if stated.ins else patient
-        patient = replace(merged(patient, stated), ins=number.ins, oid=number.oid)
-    confidentiality = document.confidentiality
-    if header.confidentiality and header.confidentiality.code not in {each.code for each in confidentiality}:
-        confidentiality = (*confidentiality, header.confidentiality)
-    return replace(
-        document,
-        unique_id=named or header.unique_id or document.unique_id,
-        title=header.title or document.title,
-        type_code=document.type_code or header.type_code,
-        facility_code=document.facility_code or header.facility_code,
-        practice_code=document.practice_code or header.practice_code,
-        confidentiality=confidentiality,
-        patient=patient or document.patient,
-        authors=header.authors or document.authors,
+        type_code=_labelled(type_code, codes),
+        class_code=_labelled(class_code, codes),
+        format_code=_labelled(entry.format_code, codes),
+        facility_code=_labelled(entry.facility_code or header.facility_code, codes),
+        practice_code=_labelled(entry.practice_code or header.practice_code, codes),
+        confidentiality=_confidentiality(entry, header),
+        patient=_patient(entry, header),
+        authors=header.authors or entry.authors,
         custodian_id=header.custodian_id,
-        created_at=document.created_at or (header.created.iso if header.created else None),
-        act_at=document.act_at or (header.act.iso if header.act else None),
-        language=document.language or header.language,
-        action="replace" if document.action == "none" and header.replaces else document.action,
+        created_at=created.iso if created else None,
+        act_at=act.iso if act else None,
+        language=entry.language or header.language,
+        action="replace" if entry.action == "none" and header.replaces else entry.action,
         level=body.level,
         set_id=header.set_id,
         version=header.version,
         replaces=header.replaces,
+        archive=archive,
+        attachments=(attachment,),
+        hash_ok=None if entry.hash is None else _is_digest(entry.hash, contents),
+        size_ok=None if entry.size is None else (entry.size.lstrip("0") or "0") == str(len(contents.raw)),
         body_type=body.media_type,
         body=body.raw,
         text=body.text,
+        raw=contents.raw,
     )
+
+
+def _form(contents: Contents) -> DocumentForm:
+    if contents.clinical:
+        return DocumentForm.CDA
+    return DocumentForm.PDF if contents.raw[:1024].lstrip().startswith(b"%PDF-") else DocumentForm.OTHER
+
+
+def _unique_id(contents: Contents, entry: Entry, header: ClinicalHeader) -> str:
+    named = entry.unique_id if entry.unique_id and not entry.unique_id.startswith("sha256:") else None
+    return named or header.unique_id or entry.unique_id or f"sha256:{contents.sha256}"
+
+
+def _confidentiality(entry: Entry, header: ClinicalHeader) -> tuple[Coded, ...]:
+    if header.confidentiality and header.confidentiality.code not in {each.code for each in entry.confidentiality}:
+        return (*entry.confidentiality, header.confidentiality)
+    return entry.confidentiality
+
+
+def _patient(entry: Entry, header: ClinicalHeader) -> Identity | None:
+    """The traits of the CDA, completed from the metadata, and the INS of the metadata when they have one."""
+    stated = None if entry.patient.identity == NOBODY.identity else entry.patient.identity
+    if header.patient is None or stated is None:
+        return header.patient.identity if header.patient else stated
+    patient = header.patient.identity
+    whole, number = merged(patient, stated), stated if stated.ins else patient
+    if (whole.ins, whole.oid) == (number.ins, number.oid):
+        return whole
+    return replace(whole, ins=number.ins, oid=number.oid)
+
+
+def _is_digest(stated: str, contents: Contents) -> bool:
+    """SHA-1 in hexadecimal is the rule (ITI TF-3 4.2.3.2.10); FHIR writes it in base64, some write SHA-256."""
+    if stated.lower() in (contents.sha1, contents.sha256):
+        return True
+    return stated == base64.b64encode(bytes.fromhex(contents.sha1)).decode("ascii")
 
 
 def _integrity(document: Document) -> list[Defect]:
@@ -243,24 +240,11 @@ def _doubts_of_clinical(clinical: Clinical) -> list[Defect]:
     return found
 
 
-def _with_labels(document: Document, codes: Codes) -> Document:
-    """Labels that the sender left out, and the class that a type belongs to when nobody stated one."""
-
-    def labelled(coded: Coded | None) -> Coded | None:
-        if coded is None or coded.label:
-            return coded
-        return replace(coded, label=codes.label(coded.system, coded.code) or "")
-
-    type_code = document.type_code
-    class_code = document.class_code or (codes.class_of(type_code.code, type_code.system) if type_code else None)
-    return replace(
-        document,
-        type_code=labelled(type_code),
-        class_code=labelled(class_code),
-        format_code=labelled(document.format_code),
-        facility_code=labelled(document.facility_code),
-        practice_code=labelled(document.practice_code),
-    )
+def _labelled(coded: Coded | None, codes: Codes) -> Coded | None:
+    """With the label that the sender left out."""
+    if coded is None or coded.label:
+        return coded
+    return replace(coded, label=codes.label(coded.system, coded.code) or "")
 
 
 def _unknown_codes(document: Document, codes: Codes) -> list[Defect]:
@@ -281,4 +265,12 @@ def _unknown_codes(document: Document, codes: Codes) -> list[Defect]:
     coded = document.format_code
     if coded is not None and not codes.knows("formats", coded.code):
         found.append(mild("unknown-code", f"formats {shown(coded.code)}"))
-    return found
+    return [*found, *_other_label(document.type_code, codes)]
+
+
+def _other_label(coded: Coded | None, codes: Codes) -> list[Defect]:
+    """A type that is called by another name than its code has: one of the two is not meant (cda-xdm.md §1.6)."""
+    official = codes.label(coded.system, coded.code) if coded else None
+    if coded is None or not official or coded.label == official or comparable(coded.label) == comparable(official):
+        return []
+    return [mild("label-differs", shown(coded.code))]

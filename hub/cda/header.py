@@ -17,6 +17,8 @@ from hub.message import Author, Coded, Defect
 
 PERSONS, STRUCTURES = "1.2.250.1.71.4.2.1", "1.2.250.1.71.4.2.2"  # PS_IdNat, Struct_IdNat
 _MANDATORY = ("id", "code", "title", "effectiveTime", "confidentialityCode")
+_TRAITS = ("name", "administrativeGenderCode", "birthTime")
+_V3_LENGTH = len(V3)
 _MOST = 100  # authors, replaced documents: more is no document
 
 
@@ -24,23 +26,23 @@ _MOST = 100  # authors, replaced documents: more is no document
 class ClinicalHeader:
     """What the header states. `replaces`: the ids named by relatedDocument RPLC; `patients`: how many recordTargets."""
 
-    unique_id: str | None
-    type_code: Coded | None
-    title: str
-    created: Moment | None
-    confidentiality: Coded | None
-    language: str | None
-    set_id: str | None
-    version: str | None
-    replaces: tuple[str, ...]
-    patient: Stated | None
-    patients: int
-    authors: tuple[Author, ...]
-    custodian_id: str | None
-    act: Moment | None
-    facility_code: Coded | None
-    practice_code: Coded | None
-    defects: tuple[Defect, ...]
+    unique_id: str | None = None
+    type_code: Coded | None = None
+    title: str = ""
+    created: Moment | None = None
+    confidentiality: Coded | None = None
+    language: str | None = None
+    set_id: str | None = None
+    version: str | None = None
+    replaces: tuple[str, ...] = ()
+    patient: Stated | None = None
+    patients: int = 0
+    authors: tuple[Author, ...] = ()
+    custodian_id: str | None = None
+    act: Moment | None = None
+    facility_code: Coded | None = None
+    practice_code: Coded | None = None
+    defects: tuple[Defect, ...] = ()
 
 
 def read_header(cda: Element) -> ClinicalHeader:
@@ -72,12 +74,13 @@ def read_header(cda: Element) -> ClinicalHeader:
     )
 
 
-def _by_name(cda: Element) -> dict[str, list[Element]]:
+def _by_name(node: Element | None) -> dict[str, list[Element]]:
+    """The children of an element, those of each name in order."""
     parts: dict[str, list[Element]] = {}
-    for child in cda:
+    for child in node if node is not None else ():
         tag = child.tag
         if isinstance(tag, str) and tag.startswith(V3):
-            parts.setdefault(tag[len(V3) :], []).append(child)
+            parts.setdefault(tag[_V3_LENGTH:], []).append(child)
     return parts
 
 
@@ -94,13 +97,12 @@ def _doubts(
     roles: list[Element],
 ) -> list[Defect]:
     doubts = []
+    person = _by_name(first(roles[0], f"{V3}patient")) if roles else {}
     empty = [name for name in _MANDATORY if (node := _one(parts, name)) is not None and node.get("nullFlavor")]
-    for name in ("name", "administrativeGenderCode", "birthTime"):
-        node = first(roles[0], f"{V3}patient", f"{V3}{name}") if roles else None
-        empty += [name] if node is not None and node.get("nullFlavor") else []
+    empty += [name for name in _TRAITS if (node := _one(person, name)) is not None and node.get("nullFlavor")]
     if empty:
         doubts.append(mild("nul-flavor", ", ".join(empty)))
-    doubts += [mild("bad-date", name) for name in _unread_dates(parts, roles)]
+    doubts += [mild("bad-date", name) for name in _unread_dates(parts, created, person)]
     if created is not None and not created.zoned:
         doubts.append(mild("no-zone"))
     if version is not None and not (version.isascii() and version.isdigit() and int(version[:9]) > 0):
@@ -110,13 +112,16 @@ def _doubts(
     return doubts
 
 
-def _unread_dates(parts: dict[str, list[Element]], roles: list[Element]) -> list[str]:
+def _unread_dates(
+    parts: dict[str, list[Element]], created: Moment | None, person: dict[str, list[Element]]
+) -> list[str]:
     """Elements whose value is there and is no date."""
-    birth = first(roles[0], f"{V3}patient", f"{V3}birthTime") if roles else None
-    effective = _one(parts, "effectiveTime")
+    birth, effective = _one(person, "birthTime"), _one(parts, "effectiveTime")
     wrong = []
-    if effective is not None and effective.get("value") is not None and not read_moment(effective.get("value")):
-        wrong.append("effectiveTime")
+    if effective is not None and (written := effective.get("value")) is not None:
+        tidied = attribute(effective, "value")  # what `created` was read from: nearly always what is written
+        if not (created if written == tidied else read_moment(written)):
+            wrong.append("effectiveTime")
     if birth is not None and birth.get("value") is not None and not read_day(birth.get("value")):
         wrong.append("birthTime")
     return wrong

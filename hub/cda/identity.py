@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hub import ins
 from hub.cda.doubts import grave, mild
@@ -32,6 +32,8 @@ class Stated:
     defects: tuple[Defect, ...] = ()
 
 
+NOBODY = Stated(Identity())
+
 # --- from a CDA ---------------------------------------------------------------------------------------------------
 
 
@@ -47,8 +49,9 @@ def read_patient(role: Element) -> Stated:
     county = text_of(first(person, f"{V3}birthplace", f"{V3}place", f"{V3}addr", f"{V3}county")).upper()
     place, place_defects = _birth_place(county)
     gender = first(person, f"{V3}administrativeGenderCode")
-    identity = replace(
-        merged(stated.identity, _names(person)),
+    identity = _whole(
+        stated.identity,
+        _names(person),
         birth_date=read_day(attribute(first(person, f"{V3}birthTime"), "value")),
         sex=_SEXES.get(attribute(gender, "code").upper()),
         birth_place=place,
@@ -109,8 +112,9 @@ def from_metadata(patient_id: str | None, source_id: str | None, pid_values: Ite
     stated = _from_ids([cx for cx in ids if cx is not None])
     address = (fields.get("PID-11") or [""])[0].split("^")
     place, place_defects = _birth_place(address[8].strip().upper() if len(address) > 8 and address[6] == "BDL" else "")
-    identity = replace(
-        merged(stated.identity, _pid_names(fields.get("PID-5", []))),
+    identity = _whole(
+        stated.identity,
+        _pid_names(fields.get("PID-5", [])),
         birth_date=read_day((fields.get("PID-7") or [""])[0]),
         sex=_SEXES.get((fields.get("PID-8") or [""])[0].strip().upper()),
         birth_place=place,
@@ -121,18 +125,40 @@ def from_metadata(patient_id: str | None, source_id: str | None, pid_values: Ite
 def _pid_names(values: list[str]) -> Identity:
     """Type L (or none) is the birth name `NOM^premier prénom^tous les prénoms`, D the name used. What foreign senders
     put third are the *further* given names: then it is not the list of all of them."""
-    names = Identity()
+    names: Identity | None = None
     for value in values:
         parts = [tidy(part) or None for part in value.split("^")] + [None] * 7
         if parts[6] == "D":
-            names = merged(names, Identity(used_name=parts[0], used_given=parts[1]))
+            found = Identity(used_name=parts[0], used_given=parts[1])
         elif parts[6] in ("L", None):
             every = parts[2] if (comparable(parts[2]) or "").startswith(comparable(parts[1]) or "-") else None
-            names = merged(names, Identity(birth_name=parts[0], first_given=parts[1], given_names=every))
-    return names
+            found = Identity(birth_name=parts[0], first_given=parts[1], given_names=every)
+        else:
+            continue
+        names = merged(names, found) if names else found
+    return names or Identity()
 
 
 # --- both -----------------------------------------------------------------------------------------------------------
+
+
+def _whole(
+    numbers: Identity, names: Identity, *, birth_date: str | None, sex: str | None, birth_place: str | None
+) -> Identity:
+    """One identity from its ids, its names and its other traits, each read apart."""
+    return Identity(
+        ins=numbers.ins,
+        oid=numbers.oid,
+        local_ids=numbers.local_ids,
+        birth_name=names.birth_name,
+        first_given=names.first_given,
+        given_names=names.given_names,
+        used_name=names.used_name,
+        used_given=names.used_given,
+        birth_date=birth_date,
+        sex=sex,
+        birth_place=birth_place,
+    )
 
 
 def _from_ids(ids: list[LocalId]) -> Stated:

@@ -7,18 +7,19 @@ its classifiedObject says (the official samples get that wrong). Gives `Submissi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hub.cda.doubts import Unreadable
-from hub.cda.identity import Stated, from_metadata
+from hub.cda.identity import NOBODY, Stated, from_metadata
 from hub.cda.times import Moment, read_moment
-from hub.cda.xml import Element, attribute, children, first, parse, text_of, tidy
+from hub.cda.xml import Element, attribute, first, parse, text_of, tidy
 from hub.message import Action, Author, Coded
 
 RIM = "{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}"
 _REQUEST = "{urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0}SubmitObjectsRequest"
 _SLOT, _NAME, _LOCALIZED = f"{RIM}Slot", f"{RIM}Name", f"{RIM}LocalizedString"
-_CLASSIFICATION, _IDENTIFIER = f"{RIM}Classification", f"{RIM}ExternalIdentifier"
+_VALUE, _CLASSIFICATION, _IDENTIFIER = f"{RIM}Value", f"{RIM}Classification", f"{RIM}ExternalIdentifier"
 
 # IHE ITI TF-3 4.2.5: object types and schemes.
 _ON_DEMAND = "urn:uuid:34268e47-fdf5-41a6-ba33-82133c465248"
@@ -42,25 +43,25 @@ _REPLACES = ":RPLC"
 class Entry:
     """One DocumentEntry. `hash` and `size` as written, None when not stated."""
 
-    unique_id: str | None
-    mime_type: str
-    title: str
-    uri: str | None
-    size: str | None
-    hash: str | None
-    created: Moment | None
-    act: Moment | None
-    language: str | None
-    action: Action
-    patient_id: str | None
-    patient: Stated
-    type_code: Coded | None
-    class_code: Coded | None
-    format_code: Coded | None
-    facility_code: Coded | None
-    practice_code: Coded | None
-    confidentiality: tuple[Coded, ...]
-    authors: tuple[Author, ...]
+    unique_id: str | None = None
+    mime_type: str = ""
+    title: str = ""
+    uri: str | None = None
+    size: str | None = None
+    hash: str | None = None
+    created: Moment | None = None
+    act: Moment | None = None
+    language: str | None = None
+    action: Action = "none"
+    patient_id: str | None = None
+    patient: Stated = NOBODY
+    type_code: Coded | None = None
+    class_code: Coded | None = None
+    format_code: Coded | None = None
+    facility_code: Coded | None = None
+    practice_code: Coded | None = None
+    confidentiality: tuple[Coded, ...] = ()
+    authors: tuple[Author, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,58 +92,76 @@ def read_metadata(raw: bytes, most: int) -> Submission:
     if not entries:
         raise Unreadable("no-document")
     packages = request.iter(f"{RIM}RegistryPackage")
-    ids = [value for package in packages if (value := _identifiers(package).get(_SET_PATIENT))]
+    ids = [value for package in packages if (value := _parts(package).ids.get(_SET_PATIENT))]
     return Submission(tuple(entries), tuple(ids))
 
 
-def _entry(node: Element, replaces: bool) -> Entry:
-    slots = _slots(node)
-    ids = _identifiers(node)
-    classes: dict[str, list[Element]] = {}
-    for each in children(node, _CLASSIFICATION):
-        classes.setdefault((each.get("classificationScheme") or "").lower(), []).append(each)
+@dataclass(slots=True)
+class _Parts:
+    """What an entry, a classification or a package holds itself: the values of its slots by name, its external
+    identifiers and its classifications by scheme, its label."""
 
-    def one(scheme: str) -> Coded | None:
-        return next((found for each in classes.get(scheme, ()) if (found := _coded(each))), None)
+    slots: dict[str, list[str]]
+    ids: dict[str, str]
+    classes: dict[str, list[Element]]
+    label: str
 
-    marked = _ACTIONS.get((_value(slots, _ACTION_SLOT) or "").upper(), "none")
-    return Entry(
-        unique_id=ids.get(_UNIQUE_ID, "").strip("^") or None,
-        mime_type=attribute(node, "mimeType").split(";")[0].strip().lower(),
-        title=_label(node),
-        uri=_uri(slots.get("URI", [])),
-        size=_value(slots, "size"),
-        hash=_value(slots, "hash"),
-        created=read_moment(_value(slots, "creationTime"), utc=True),
-        act=read_moment(_value(slots, "serviceStartTime"), utc=True),
-        language=_value(slots, "languageCode"),
-        action="replace" if marked == "none" and replaces else marked,
-        patient_id=ids.get(_PATIENT_ID),
-        patient=from_metadata(
-            ids.get(_PATIENT_ID), _value(slots, "sourcePatientId"), slots.get("sourcePatientInfo", [])
-        ),
-        type_code=one(_TYPE),
-        class_code=one(_CLASS),
-        format_code=one(_FORMAT),
-        facility_code=one(_FACILITY),
-        practice_code=one(_PRACTICE),
-        confidentiality=tuple(found for each in classes.get(_CONFIDENTIALITY, ()) if (found := _coded(each))),
-        authors=tuple(_author(each) for each in classes.get(_AUTHOR, ())),
-    )
+    def one(self, name: str) -> str | None:
+        values = self.slots.get(name)
+        return values[0] if values else None
+
+    def coded(self, scheme: str) -> Coded | None:
+        return next(self.every(scheme), None)
+
+    def every(self, scheme: str) -> Iterator[Coded]:
+        return (found for each in self.classes.get(scheme, ()) if (found := _coded(each)))
 
 
-def _slots(node: Element) -> dict[str, list[str]]:
-    """Values of the slots that an element holds itself, by name."""
+def _parts(node: Element) -> _Parts:
+    """One walk over the children, in whatever order they stand."""
     slots: dict[str, list[str]] = {}
-    for slot in node.iterchildren(_SLOT):
-        values = [text for each in slot.iter(f"{RIM}Value") if (text := text_of(each))]
-        slots.setdefault(slot.get("name") or "", []).extend(values)
-    return slots
+    ids: dict[str, str] = {}
+    classes: dict[str, list[Element]] = {}
+    label = None
+    for child in node:
+        tag = child.tag
+        if tag == _SLOT:
+            values = slots.setdefault(child.get("name") or "", [])
+            values += [text for each in child.iter(_VALUE) if (text := text_of(each))]
+        elif tag == _CLASSIFICATION:
+            classes.setdefault((child.get("classificationScheme") or "").lower(), []).append(child)
+        elif tag == _IDENTIFIER:
+            ids[(child.get("identificationScheme") or "").lower()] = attribute(child, "value")
+        elif tag == _NAME and label is None:
+            label = attribute(first(child, _LOCALIZED), "value")
+    return _Parts(slots, ids, classes, label or "")
 
 
-def _value(slots: dict[str, list[str]], name: str) -> str | None:
-    values = slots.get(name)
-    return values[0] if values else None
+def _entry(node: Element, replaces: bool) -> Entry:
+    parts = _parts(node)
+    marked = _ACTIONS.get((parts.one(_ACTION_SLOT) or "").upper(), "none")
+    patient_id = parts.ids.get(_PATIENT_ID)
+    return Entry(
+        unique_id=parts.ids.get(_UNIQUE_ID, "").strip("^") or None,
+        mime_type=attribute(node, "mimeType").split(";")[0].strip().lower(),
+        title=parts.label,
+        uri=_uri(parts.slots.get("URI", [])),
+        size=parts.one("size"),
+        hash=parts.one("hash"),
+        created=read_moment(parts.one("creationTime"), utc=True),
+        act=read_moment(parts.one("serviceStartTime"), utc=True),
+        language=parts.one("languageCode"),
+        action="replace" if marked == "none" and replaces else marked,
+        patient_id=patient_id,
+        patient=from_metadata(patient_id, parts.one("sourcePatientId"), parts.slots.get("sourcePatientInfo", [])),
+        type_code=parts.coded(_TYPE),
+        class_code=parts.coded(_CLASS),
+        format_code=parts.coded(_FORMAT),
+        facility_code=parts.coded(_FACILITY),
+        practice_code=parts.coded(_PRACTICE),
+        confidentiality=tuple(parts.every(_CONFIDENTIALITY)),
+        authors=tuple(_author(each) for each in parts.classes.get(_AUTHOR, ())),
+    )
 
 
 def _uri(values: list[str]) -> str | None:
@@ -152,28 +171,20 @@ def _uri(values: list[str]) -> str | None:
     return values[0] if values else None
 
 
-def _identifiers(node: Element) -> dict[str, str]:
-    return {
-        (each.get("identificationScheme") or "").lower(): attribute(each, "value")
-        for each in node.iterchildren(_IDENTIFIER)
-    }
-
-
-def _label(node: Element) -> str:
-    return attribute(first(node, _NAME, _LOCALIZED), "value")
-
-
 def _coded(node: Element) -> Coded | None:
     code = attribute(node, "nodeRepresentation")
-    return Coded(code, _value(_slots(node), "codingScheme") or "", _label(node)) if code else None
+    if not code:
+        return None
+    parts = _parts(node)
+    return Coded(code, parts.one("codingScheme") or "", parts.label)
 
 
 def _author(node: Element) -> Author:
     """XCN `id^NOM^Prénom…`, XON `Nom^^^^^…^^^^id`, specialty `code^libellé^système`."""
-    slots = _slots(node)
-    person = _components(_value(slots, "authorPerson"), 3)
-    organisation = _components(_value(slots, "authorInstitution"), 10)
-    code, label, system, *_ = _components(_value(slots, "authorSpecialty"), 3)
+    parts = _parts(node)
+    person = _components(parts.one("authorPerson"), 3)
+    organisation = _components(parts.one("authorInstitution"), 10)
+    code, label, system, *_ = _components(parts.one("authorSpecialty"), 3)
     return Author(
         name=tidy(f"{person[2]} {person[1]}"),
         person_id=person[0] or None,

@@ -15,7 +15,9 @@ _ISO = re.compile(r"\d{4}-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d
 _TIME = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d+)?)?)?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
+_DAY = re.compile(r"\d{4,8}", re.ASCII)
 _EAST, _WEST, _PARIS = timedelta(hours=14), timedelta(hours=12), timedelta(hours=2)
+_CUTS = {1: 4, 2: 7, 3: 10, 6: 19}  # characters of an ISO time, by how many of its parts were stated
 _LENGTHS = {4: timedelta(hours=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
 
 
@@ -50,7 +52,7 @@ def read_moment(value: str | None, utc: bool = False) -> Moment | None:
 def _as_hl7(value: str) -> str:
     """A value as HL7 writes it; careless programs write ISO 8601 (`2026-03-01T10:15:00+01:00`)."""
     written = value.strip()
-    if _ISO.fullmatch(written) is None:
+    if written[4:5] != "-" or _ISO.fullmatch(written) is None:
         return written
     return written[:10].replace("-", "") + written[10:].replace("T", "", 1).replace(":", "")
 
@@ -85,13 +87,13 @@ def _next(start: datetime, precision: int) -> datetime:
 
 
 def _iso(moment: datetime, precision: int) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S")[: {1: 4, 2: 7, 3: 10, 6: 19}.get(precision, 16)]
+    return moment.isoformat()[: _CUTS.get(precision, 16)]
 
 
 def read_day(value: str | None) -> str | None:
     """The ISO date at the head of a value (`19790328…` gives `1979-03-28`), cut short when it states no more; zeros for
     an unknown month or day (`19790000`) count as not stated."""
-    digits = re.match(r"\d{4,8}", _as_hl7(value), re.ASCII) if value else None
+    digits = _DAY.match(_as_hl7(value)) if value else None
     if digits is None:
         return None
     text = digits[0]

@@ -49,9 +49,12 @@ def looks_like_archive(raw: bytes, name: str | None, media_type: str) -> bool:
     return _SIGN_OF_XDM.search(directory) is not None
 
 
-def read_archive(raw: bytes, *, name: str, attachment: int, index: int, limits: Limits, codes: Codes) -> Archive:
-    """`attachment` is the number of the leaf that carried the archive, `index` its place among the archives."""
-    sha256 = hashlib.sha256(raw).hexdigest()
+def read_archive(
+    raw: bytes, *, name: str, attachment: int, index: int, limits: Limits, codes: Codes, sha256: str = ""
+) -> Archive:
+    """`attachment` is the number of the leaf that carried the archive, `index` its place among the archives; `sha256`
+    that of `raw`, where it is known."""
+    sha256 = sha256 or hashlib.sha256(raw).hexdigest()
     try:
         shelf = open_shelf(raw, limits)
     except Unreadable as refused:
@@ -139,7 +142,9 @@ class _Reading:
 
     def _verify_the_rest(self, metadata: list[str]) -> None:
         """INDEX.HTM, README.TXT and whatever else: damage there means that the archive was damaged on its way."""
-        for path in self.shelf.files.keys() - self.contents.keys() - set(metadata):
+        for path in self.shelf.files:
+            if path in self.contents or path in metadata:
+                continue
             try:
                 self.shelf.read(path)
             except Unreadable as refused:

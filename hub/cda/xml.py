@@ -54,7 +54,7 @@ def parse(raw: bytes) -> Element:
     text, encoding = plain(raw)
     if _prolog_has_doctype(text):
         raise Unreadable("doctype")
-    if text.count(b"<") + text.count(b"=") > _MARKS_MOST:
+    if len(text) > _MARKS_MOST and text.count(b"<") + text.count(b"=") > _MARKS_MOST:
         raise Unreadable("too-large", "elements")
     try:
         root = etree.fromstring(text, _PARSERS[len(text) > _LARGE, encoding])
@@ -145,7 +145,11 @@ def text_of(node: Element | None) -> str:
 
 def tidy(written: str | None) -> str:
     """Blanks folded, cut; without what a terminal would obey or what turns the reading direction."""
-    line = " ".join(written.split())[:_TEXT_MOST] if written else ""
+    if not written:
+        return ""
+    if " " not in written and len(written) <= _TEXT_MOST and written.isprintable():  # one word: ids, codes, most names
+        return written
+    line = " ".join(written.split())[:_TEXT_MOST]
     return line if line.isprintable() else _OBEYED.sub("", line)
 
 

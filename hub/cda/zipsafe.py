@@ -55,7 +55,9 @@ class Shelf:
             raise Unreadable("bad-zip", "local header")
         flags, method = struct.unpack_from("<HH", local, 6)
         name_length, extra_length = struct.unpack_from("<HH", local, 26)
-        name = self.raw[at + 30 : at + 30 + name_length].decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+        written = self.raw[at + 30 : at + 30 + name_length]
+        charset = "ascii" if written.isascii() else "utf-8" if flags & _UTF8 else "cp437"
+        name = written.decode(charset, "replace")
         if flags & _ENCRYPTED or method != entry.compress_type or name != entry.orig_filename:
             raise Unreadable("bad-zip", "local header")
         start = at + 30 + name_length + extra_length

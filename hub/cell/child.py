@@ -13,13 +13,16 @@ import resource
 import signal
 import socket
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from hub.cda import Codes
-from hub.cell.wire import ANSWER, LARGE, REQUEST, Answered, Orders, Verdict, Words
+from hub.cell.wire import ANSWER, LARGE, REQUEST, Answered, Orders, Task, Verdict, Words
 from hub.encoding import decode, encode
 from hub.message import Defect, DocumentForm, ParsedMessage
-from hub.parse import parse, parse_file
+from hub.parse import Witness, add_clues, parse, parse_file
+from hub.pdf import archival
+from hub.smime import Trust
 
 DESCRIPTORS_MOST = 32
 
@@ -28,17 +31,17 @@ def main(descriptor: int) -> None:
     wire = socket.socket(fileno=descriptor)
     orders = decode(_exactly(wire, REQUEST.unpack(_exactly(wire, REQUEST.size))[0]), Orders)
     codes = Codes.from_tables({file.name: file.read_text("utf-8") for file in Path(orders.codes_dir).glob("*.csv")})
+    trust = Trust(orders.anchors, frozenset(orders.purposes))
     confine(orders.memory)
     gc.freeze()
     _answer(wire, Verdict.READY, b"")
     while header := _exactly(wire, REQUEST.size):
-        length, words, are_wanted, name_length, types_length = REQUEST.unpack(header)
-        name = _exactly(wire, name_length).decode("utf-8", "replace")
-        types = frozenset(_exactly(wire, types_length).decode("utf-8", "replace").split("\n"))
+        length, task_length = REQUEST.unpack(header)
+        task = decode(_exactly(wire, task_length), Task)
         message = [_exactly(wire, length)]  # in a list, so that `parse` alone holds it and can let it go
         signal.setitimer(signal.ITIMER_REAL, orders.alarm)  # its default deed is to end the process, C code or not
         signal.setitimer(signal.ITIMER_PROF, orders.processor)  # so is that of this one
-        verdict, answer, large = _read(message, name, orders, codes, words, types, are_wanted)
+        verdict, answer, large = _done(message, task, orders, codes, trust)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _answer(wire, verdict, answer)
@@ -47,26 +50,40 @@ def main(descriptor: int) -> None:
         del large
 
 
-def _read(
-    raw: list[bytes], name: str, orders: Orders, codes: Codes, words: int, types: frozenset[str], are_wanted: bool
+def _done(
+    raw: list[bytes], task: Task, orders: Orders, codes: Codes, trust: Trust
 ) -> tuple[Verdict, bytes, list[bytes]]:
     """What to answer, and the large documents to send after it."""
-    read_pdf = words != Words.NONE
     try:
-        if name:
-            message = parse_file(raw.pop(), orders.limits, codes, name, read_pdf)
-        else:
-            words_for = types if words == Words.OF_THESE_TYPES else None
-            message = parse(raw.pop(), orders.limits, codes, read_pdf, words_for)
-        if not read_pdf:
-            message = _without_pdf(message)
-        large = [(place, d.raw) for place, d in enumerate(message.documents) if are_wanted and len(d.raw) > LARGE]
-        told = Answered(_light(message, are_wanted), tuple((place, len(raw)) for place, raw in large))
+        if task.copy_at is not None:
+            return Verdict.READ, _copied(raw.pop(), task.copy_at), []
+        message = _read(raw, task, orders, codes, trust)
+        large = [(place, d.raw) for place, d in enumerate(message.documents) if task.are_wanted and len(d.raw) > LARGE]
+        told = Answered(_light(message, task.are_wanted), tuple((place, len(raw)) for place, raw in large))
         return Verdict.READ, encode(told), [raw for _, raw in large]
     except MemoryError:
         return Verdict.NO_MEMORY, b"", []
     except Exception as error:  # parse promises not to raise: whatever it is, the parent names the outcome
         return Verdict.FAILED, type(error).__name__.encode(), []
+
+
+def _read(raw: list[bytes], task: Task, orders: Orders, codes: Codes, trust: Trust) -> ParsedMessage:
+    read_pdf = task.words != Words.NONE
+    witness = Witness(trust, task.received_at) if task.received_at is not None else None
+    if task.name:
+        message = parse_file(raw.pop(), orders.limits, codes, task.name, read_pdf, witness)
+    else:
+        words_for = frozenset(task.types) if task.words == Words.OF_THESE_TYPES else None
+        message = parse(raw.pop(), orders.limits, codes, read_pdf, words_for, witness)
+    if task.clues and read_pdf:
+        message = add_clues(message)
+    return message if read_pdf else _without_pdf(message)
+
+
+def _copied(raw: bytes, at: datetime) -> bytes:
+    """An encoded Archived; without its bytes when they are those that came."""
+    found = archival(raw, at)
+    return encode(found if found.was_converted else replace(found, raw=b""))
 
 
 def _light(message: ParsedMessage, are_wanted: bool) -> ParsedMessage:
@@ -118,6 +135,9 @@ def _answer(wire: socket.socket, verdict: Verdict, answer: bytes) -> None:
 
 
 def _resident() -> int:
-    """Resident memory in bytes."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Resident memory in bytes. A plain read: a file object costs more than the rest of the answer."""
+    descriptor = os.open("/proc/self/statm", os.O_RDONLY)
+    try:
+        return int(os.read(descriptor, 128).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    finally:
+        os.close(descriptor)

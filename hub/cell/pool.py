@@ -1,8 +1,8 @@
 """The hub's side of the cell: a few children, one message each at a time, replaced when they die, grow or are worn.
 
-`read` waits for a free child. Large messages go in, and large documents come out, piece by piece. Failures: `Damaged`
-when the message killed two children in a row, `Temporary` when no child can be started. A cancelled `read` kills its
-child, since its answer would be taken for the next one.
+`read` and `archival` wait for a free child. Large messages go in, and large documents come out, piece by piece.
+Failures: `Damaged` when the message killed two children in a row, `Temporary` when no child can be started. A cancelled
+`read` kills its child, since its answer would be taken for the next one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from hub.cell.wire import ANSWER, REQUEST, Answered, Orders, Verdict, Words
+from hub.cell.wire import ANSWER, REQUEST, Answered, Orders, Task, Verdict, Words
 from hub.encoding import decode, encode
 from hub.errors import Damaged, Temporary
 from hub.message import Limits, ParsedMessage
+from hub.pdf import Archived
 from hub.raw import Raw, Whole
+from hub.smime import Trust
 
 if TYPE_CHECKING:  # the child imports this package too, and has no use for a database
     from hub.ports import Drafts
@@ -44,14 +48,28 @@ _PUBLIC = "Ce message n'a pas pu être lu sans danger. Il est conservé tel quel
 
 class Cell:
     """A `hub.ports.Reader`. `memory` in bytes of address space a child, `seconds` of processor time an
-    attempt, `processes` children, each replaced after `recycle_after` messages. Belongs to one event loop."""
+    attempt, `processes` children, each replaced after `recycle_after` messages; `trust` is by which signatures are
+    judged. Belongs to one event loop."""
 
     def __init__(
-        self, limits: Limits, memory: int, seconds: float, processes: int, recycle_after: int, codes_dir: Path
+        self,
+        limits: Limits,
+        memory: int,
+        seconds: float,
+        processes: int,
+        recycle_after: int,
+        codes_dir: Path,
+        trust: Trust = Trust(),
     ) -> None:
         deadline = seconds * DEADLINE
         orders = Orders(
-            limits=limits, memory=memory, processor=seconds, alarm=deadline + ALARM_AFTER, codes_dir=str(codes_dir)
+            limits=limits,
+            memory=memory,
+            processor=seconds,
+            alarm=deadline + ALARM_AFTER,
+            codes_dir=str(codes_dir),
+            anchors=trust.anchors,
+            purposes=tuple(sorted(trust.purposes)),
         )
         self._places = [_Place(orders, deadline, recycle_after) for _ in range(processes)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
@@ -64,30 +82,49 @@ class Cell:
             place.fill()
 
     async def read(
-        self, raw: Raw, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+        self,
+        raw: Raw,
+        words_for: frozenset[str] | None = None,
+        drafts: Drafts | None = None,
+        received_at: datetime | None = None,
+        clues: bool = False,
     ) -> ParsedMessage:
         """Raises Damaged (unreadable for ever) or Temporary (no child); also what the pieces of `raw` and the drafts
         raise."""
-        return await self._read(raw, b"", words_for, drafts)
-
-    async def read_file(self, raw: bytes, name: str) -> ParsedMessage:
-        """A file given by hand (`hub.parse.parse_file`): a mail, a bare archive, CDA or PDF. Raises as `read`."""
-        return await self._read(Whole(raw), name.encode("utf-8", "replace")[:NAME_MOST] or b"-")
-
-    async def _read(
-        self, raw: Raw, name: bytes, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
-    ) -> ParsedMessage:
         words = Words.ALL if words_for is None else Words.OF_THESE_TYPES
-        types = "\n".join(words_for or ()).encode("utf-8", "replace")
+        task = Task(words=words, types=tuple(words_for or ()), clues=clues, received_at=received_at)
+        return await self._read(raw, task, drafts)
+
+    async def read_file(self, raw: bytes, name: str, received_at: datetime | None = None) -> ParsedMessage:
+        """A file given by hand (`hub.parse.parse_file`): a mail, a bare archive, CDA or PDF. Raises as `read`."""
+        named = name.encode("utf-8", "replace")[:NAME_MOST].decode("utf-8", "replace") or "-"
+        return await self._read(Whole(raw), Task(name=named, received_at=received_at), None)
+
+    async def archival(self, raw: bytes, at: datetime) -> Archived:
+        """The PDF/A copy of a PDF; the PDF itself when it cannot be opened within the limits. Raises Temporary (no
+        child)."""
         place = await self._free.get()
         try:
-            first = await place.ask(raw, name, drafts, words, types)
-            if isinstance(first, ParsedMessage):
-                return first
-            second = await place.ask(raw, name, drafts, Words.NONE)
-            if isinstance(second, ParsedMessage):
-                return second
-            raise Damaged(f"the reader died twice: {first}, then {second}", _PUBLIC)
+            made = await place.ask(Whole(raw), Task(copy_at=at), Archived)
+        finally:
+            self._free.put_nowait(place)
+        if isinstance(made, str):
+            return Archived(raw=raw, reason="pdf-unreadable")
+        return made if made.was_converted else replace(made, raw=raw)
+
+    async def _read(self, raw: Raw, task: Task, drafts: Drafts | None) -> ParsedMessage:
+        """With less each time: drawing pages costs more than reading their words, and that more than the rest."""
+        task = replace(task, are_wanted=drafts is not None)
+        plain = replace(task, clues=False)
+        tries = (task, *([plain] if task.clues else []), replace(plain, words=Words.NONE))
+        place, failures = await self._free.get(), []
+        try:
+            for one in tries:
+                answered = await place.ask(raw, one, Answered, drafts)
+                if not isinstance(answered, str):
+                    return answered.message
+                failures.append(answered)
+            raise Damaged(f"the reader died: {', then '.join(failures)}", _PUBLIC)
         finally:
             self._free.put_nowait(place)
 
@@ -98,6 +135,13 @@ class Cell:
             child.kill()
         for child in children:
             await asyncio.to_thread(child.popen.wait)
+
+
+T = TypeVar("T")
+
+
+def _request(size: int, task: bytes) -> bytes:
+    return REQUEST.pack(size, len(task)) + task
 
 
 class _Place:
@@ -121,19 +165,17 @@ class _Place:
         child, self._child = self._child, None
         return child
 
-    async def ask(
-        self, raw: Raw, name: bytes, drafts: Drafts | None, words: Words, types: bytes = b""
-    ) -> ParsedMessage | str:
-        """The message, or why the child could not read it (then the child is gone)."""
+    async def ask(self, raw: Raw, task: Task, wanted: type[T], drafts: Drafts | None = None) -> T | str:
+        """The answer, or why the child could not give it (then the child is gone)."""
         child = await self._ready_child()
         try:
             async with asyncio.timeout(self._seconds):
-                header = REQUEST.pack(raw.size, words, drafts is not None, len(name), len(types)) + name + types
-                verdict, answer = await child.exchange(header, raw)
+                verdict, answer = await child.exchange(_request(raw.size, encode(task)), raw)
             if verdict is Verdict.READ:
-                answered = decode(answer, Answered)
+                answered = decode(answer, wanted)
                 del answer
-                await self._take_large(child, answered, drafts)
+                if isinstance(answered, Answered):
+                    await self._take_large(child, answered, drafts)
         except TimeoutError:
             self._drop(child)
             return "deadline"
@@ -146,7 +188,7 @@ class _Place:
             raise
         if verdict is Verdict.READ:
             self._wear(child)
-            return answered.message
+            return answered
         self._drop(child)
         return "memory" if verdict is Verdict.NO_MEMORY else f"exception {answer.decode('ascii', 'replace')[:60]}"
 
@@ -170,7 +212,7 @@ class _Place:
         try:
             async with asyncio.timeout(START_DEADLINE):
                 orders = encode(self._orders)
-                await child.exchange(REQUEST.pack(len(orders), Words.NONE, False, 0, 0), Whole(orders))
+                await child.exchange(_request(len(orders), b""), Whole(orders))
         except (TimeoutError, OSError) as error:
             self._drop(child)
             raise Temporary(f"no reader process could be started: {type(error).__name__}") from None

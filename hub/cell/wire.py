@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 
 from hub.message import Limits, ParsedMessage
 
-# Length, `Words`, whether the bytes of documents are wanted, lengths of the name (0: a mail) and of the type codes (a
-# line each) that follow.
-REQUEST = struct.Struct(">QB?HI")
+REQUEST = struct.Struct(">QI")  # lengths of the bytes and of the encoded `Task` before them; no task: the `Orders`
 ANSWER = struct.Struct(">QBQ")  # length, Verdict, resident memory of the child
 
 
 class Verdict(IntEnum):
     READY = 0  # the child has started; empty
-    READ = 1  # an encoded Answered
+    READ = 1  # an encoded Answered, or Archived for a copy
     NO_MEMORY = 2  # the memory limit was hit and survived; empty
     FAILED = 3  # the name of an exception type: a fault of ours, not of the message
 
@@ -30,6 +29,22 @@ class Words(IntEnum):
     NONE = 0
     ALL = 1
     OF_THESE_TYPES = 2  # and those without a declared type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is wanted of the bytes: a mail read (`name` empty), a file read, or, with `copy_at`, a PDF's PDF/A copy.
+
+    `types`: those of `Words.OF_THESE_TYPES`; `are_wanted`: the bytes of documents; `clues`: of the usager, in PDFs;
+    `received_at`: for judging its signature, None to leave that."""
+
+    name: str = ""
+    words: Words = Words.ALL
+    types: tuple[str, ...] = ()
+    are_wanted: bool = False
+    clues: bool = False
+    received_at: datetime | None = None
+    copy_at: datetime | None = None
 
 
 LARGE = 256 * 1024  # bytes of a document that no longer travels inside the message
@@ -46,10 +61,13 @@ class Answered:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """What a child needs to know before it reads. `memory` in bytes; `processor` in seconds of processor time a
-    message; `alarm` in seconds a message: the child ends itself then, for the case that the hub died and cannot."""
+    message; `alarm` in seconds a message: the child ends itself then, for the case that the hub died and cannot.
+    `anchors` and `purposes`: by which signatures are judged (`hub.smime.trusted`)."""
 
     limits: Limits
     memory: int
     processor: float
     alarm: float
     codes_dir: str
+    anchors: tuple[bytes, ...] = ()
+    purposes: tuple[str, ...] = ()

@@ -20,11 +20,13 @@ from hub.cli import (
     keys,
     ledger,
     release,
+    sent,
     serve,
     show,
     start,
     status,
     usagers,
+    users,
     web,
 )
 from hub.errors import HubError, Misconfigured, Temporary
@@ -39,7 +41,7 @@ app = typer.Typer(
 )
 
 for group in (
-    *(start, check, serve, explain, show, release, usagers, journal, keys, status, ledger),
+    *(start, check, serve, explain, show, release, sent, usagers, users, journal, keys, status, ledger),
     *(hosts, database, web, demo),
 ):
     group.register(app)

@@ -28,6 +28,7 @@ from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context
 from hub.wiring import make_cell, now, password_of
 from hub.wiring.rulebook import load_rulebook
+from hub.wiring.signers import load_signers, trust_of
 from hub.worker.broker import make_broker
 
 _PLACED = re.compile(r".+:[0-9]+ ")  # `file:line …`
@@ -48,6 +49,9 @@ def check(site: SiteOption = HERE) -> None:
     for number, operator in enumerate(settings.operators):
         for mailbox in (box for box in settings.mailboxes if box.operator == operator.name):
             report.look(("operators", number), partial(_context, settings, mailbox))
+    warnings: list[str] = []
+    if report.look(("signatures", "anchors"), lambda: trust_of(settings)):
+        report.look(("mailboxes",), lambda: warnings.extend(load_signers(settings, now()).warnings))
     report.look(("database_url",), lambda: _schema(settings))
     report.look(("broker_url",), lambda: _broker(settings))
     report.look(("data_dir",), lambda: _folder(settings.data_dir))
@@ -65,8 +69,8 @@ def check(site: SiteOption = HERE) -> None:
     print(f"Tout est en ordre : {boxes} boîte(s) aux lettres, règles et types de documents valides.")
     if not boxes:
         print("Aucune boîte aux lettres n'est encore réglée dans hub.yaml : le hub n'a rien à relever.")
-    for alarm in raised:
-        print(f"À prévoir : {alarm.text}")
+    for text in (*warnings, *(alarm.text for alarm in raised)):
+        print(f"À prévoir : {text}")
 
 
 class _Report:

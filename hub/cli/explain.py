@@ -110,11 +110,12 @@ def _house(settings: Settings) -> House | None:
 
 async def _explain(file: Path, ground: Ground, mailbox: str | None, test: bool, as_json: bool) -> None:
     raw = file.read_bytes()
-    parsed = await ground.cell.read_file(raw, file.name)
+    at = now()
+    parsed = await ground.cell.read_file(raw, file.name, at)
     envelope = Envelope(
         id=hashlib.sha256(raw).hexdigest()[:32],
         door=Door.FILE,
-        received_at=now(),
+        received_at=at,
         mailbox=mailbox,
         sender=parsed.return_path,
         size=len(raw),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,8 @@ async def _release(prefix: str, decision: Decision, usager: str | None, by: str,
     async with opened_with_reader(site) as house:
         message_id = await house.spool.find(prefix)
         thought = await _decided(house, message_id, decision, usager, by)
+        if (earlier := await house.spool.thought(message_id)) is not None:
+            thought = replace(thought, verdict=earlier.verdict)  # given once, at reception
         effect = house.records.closing(message_id, by, decision.value)
         await house.spool.release(message_id, thought, by, effect)
         await trip.carry(message_id, house.start())
@@ -73,7 +76,7 @@ async def _decided(house: House, message_id: str, decision: Decision, usager: st
     """The plan of the human's decision. Raises Permanent when it cannot be made."""
     hub = house.start()
     envelope = (await known(house, message_id)).envelope
-    parsed = await hub.reader.read(await house.spool.raw(envelope))
+    parsed = await hub.reader.read(await house.spool.raw(envelope), clues=envelope.is_submission)
     seen = await trip.gather(envelope, parsed, hub.records)
     steps = await house.spool.steps(message_id)
     receipt_sent = any(isinstance(step.step, Receipt) and step.state not in NOT_SENT for step in steps)
@@ -88,6 +91,8 @@ async def _decided(house: House, message_id: str, decision: Decision, usager: st
             found = await house.records.usager(usager or "")
             if found is None:
                 raise Permanent("no such usager", "Aucun usager n'a ce numéro de dossier : vérifiez-le.")
+            if envelope.is_submission:
+                return routing.think_submission(seen, hub.rulebook(), chosen=found.id, by=by)
             return routing.released(seen, hub.rulebook(), found.id, by, receipt_sent=receipt_sent)
 
 

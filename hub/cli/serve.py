@@ -1,5 +1,6 @@
 """`hub serve` runs the service. Its parts, for several machines (docs/growing.md): `hub watch` watches and sweeps
-without worker processes; `hub worker` carries, and is also what `hub serve` starts."""
+without worker processes; `hub door` takes what mail programs submit; `hub worker` carries, and is also what `hub serve`
+starts."""
 
 from __future__ import annotations
 
@@ -15,14 +16,17 @@ from typing import Annotated
 import typer
 
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
+from hub.errors import Misconfigured
 from hub.settings import Settings
 from hub.wiring import open_house
+from hub.wiring.door import keep_open
 from hub.wiring.rulebook import load_rulebook
-from hub.worker.actors import CarryingWorker
+from hub.worker.actors import CarryingWorker, Hints
 from hub.worker.service import Service
 
 log = logging.getLogger("hub.serve")
 
+PARENT_LOOK_EVERY = 2.0  # seconds
 
 HostName = Annotated[
     str | None,
@@ -33,20 +37,43 @@ HostName = Annotated[
 def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
     app.command("watch")(watch)
+    app.command("door")(door)
     app.command("worker")(worker)
 
 
 def serve(site: SiteOption = HERE, host_name: HostName = None) -> None:
-    """Relève les boîtes aux lettres, traite et répond, jusqu'à l'arrêt (Ctrl-C ou SIGTERM)."""
-    _run(site, host_name, processes=None)
+    """Relève les boîtes aux lettres, reçoit les envois, traite et répond, jusqu'à l'arrêt (Ctrl-C ou SIGTERM)."""
+    _run(site, host_name, processes=None, has_door=True)
 
 
 def watch(site: SiteOption = HERE, host_name: HostName = None) -> None:
     """Relève les boîtes aux lettres et relance ce qui attend, sans traiter (« hub worker » traite, ici ou ailleurs)."""
-    _run(site, host_name, processes=0)
+    _run(site, host_name, processes=0, has_door=False)
 
 
-def _run(site: Path, host_name: str | None, processes: int | None) -> None:
+def door(site: SiteOption = HERE) -> None:
+    """Reçoit les envois des logiciels de messagerie (port de soumission), sans rien relever ni traiter."""
+    settings = settings_of(site)
+    start_logging(settings)
+    if settings.submission.certificate is None:
+        raise Misconfigured(f"{settings_file(site)}:1 submission.certificate - the door needs a certificate")
+    house = open_house(settings)
+    hints = Hints(house)
+
+    async def hint(message_id: str) -> None:
+        hints.send(message_id)
+
+    async def run() -> None:
+        await house.blobs.clean()
+        await keep_open(house, hint, stop_asked())
+
+    try:
+        asyncio.run(run())
+    finally:
+        house.database.close()
+
+
+def _run(site: Path, host_name: str | None, processes: int | None, has_door: bool) -> None:
     settings = settings_of(site)
     start_logging(settings)
     load_rulebook(settings)  # wrong rules are told here and now, not by a worker that cannot start
@@ -56,11 +83,9 @@ def _run(site: Path, host_name: str | None, processes: int | None) -> None:
         # Name look-ups run in these threads, and one that hangs keeps its thread: never those of another mailbox.
         threads = ThreadPoolExecutor(16 + 2 * len(settings.mailboxes), "hub")
         asyncio.get_running_loop().set_default_executor(threads)
-        stop = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        service = Service(house, settings_file(site).resolve(), processes=processes, host_name=host_name)
-        await service.run(stop)
+        file = settings_file(site).resolve()
+        service = Service(house, file, processes=processes, host_name=host_name, has_door=has_door)
+        await service.run(stop_asked())
 
     try:
         asyncio.run(run())
@@ -80,10 +105,18 @@ def worker(
         signal.signal(name, lambda *_: stop.set())
     carrying = CarryingWorker(settings)
     carrying.start()
-    while not stop.wait(0.5):
+    while not stop.wait(PARENT_LOOK_EVERY):
         if parent is not None and os.getppid() != parent:  # the service was killed: do not outlive it
             break
     carrying.stop()
+
+
+def stop_asked() -> asyncio.Event:
+    """Set when the system, or somebody at the keyboard, asks this process to end."""
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    return stop
 
 
 def start_logging(settings: Settings) -> None:

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from hub import journal
 from hub.cli import story
+from hub.cli.sent import Teller
 from hub.cli.site import HERE, SiteOption, opened, opened_with_reader, settings_of
 from hub.errors import Damaged, Permanent
 from hub.spool import MessageSummary
-from hub.wiring import House
+from hub.wiring import House, now
 from hub.wiring.rulebook import load_rulebook
 
 STATES = {"ACCEPTED": "reçu", "PLANNED": "en cours", "HELD": "en attente d'une décision", "DONE": "terminé"}
@@ -89,6 +90,7 @@ async def _show(prefix: str, site: Path, save: Path | None) -> None:
         except Damaged as error:
             console.print(f"\nLe contenu ne peut pas être relu sans risque ({escape(error.private)}).")
         await _tell_steps(console, house, message_id)
+        await _tell_sendings(console, house, message_id)
         _tell_journal(console, house, message_id)
 
 
@@ -139,6 +141,21 @@ async def _tell_steps(console: Console, house: House, message_id: str) -> None:
         console.print(f"Liste de travail : {escape(state)}")
         for reason in line.hold.reasons:
             console.print(f"  · {escape(reason.text)}")
+
+
+async def _tell_sendings(console: Console, house: House, message_id: str) -> None:
+    """What became of what was submitted; what a report was about."""
+    made = await house.records.sendings_of(message_id)
+    about = await house.records.sendings_told_by(message_id)
+    if not made and not about:
+        return
+    teller = Teller(house, now())
+    await teller.learn((*made, *about))
+    for title, found in (("Ce que c'est devenu", made), ("L'envoi dont il est question", about)):
+        for one in found:
+            console.print(f"\n[bold]{title}[/] :")
+            for line in teller.lines(one):
+                console.print(escape(line), soft_wrap=True)
 
 
 def _tell_journal(console: Console, house: House, message_id: str) -> None:

@@ -33,6 +33,7 @@ async def _tell(house: House) -> bool:
     for state, label in STATES.items():
         print(f"{label:<28} {facts.counts.get(state, 0):>8}")
     print(f"{'décisions à prendre':<28} {facts.decisions:>8}")
+    print(f"{'destinataires sans nouvelles':<28} {facts.silence.count:>8}")
     if look.carried_at is not None:
         print(f"{'dernier traitement':<28} le {when(look.carried_at, settings)}")
     for mailbox in settings.mailboxes:

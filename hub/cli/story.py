@@ -14,26 +14,33 @@ from rich.table import Table
 
 from hub import routing
 from hub.message import (
+    Composition,
     Delivery,
     Filing,
     Hold,
+    News,
     ParsedMessage,
     Receipt,
     Refusal,
     Step,
     Thought,
+    Verdict,
 )
+from hub.receipts import ladder
+from hub.smime import words
 
 CLASSES = {
     "dsn": "avis de (non-)remise",
     "mdn": "accusé de lecture",
     "auto_reply": "réponse automatique",
+    "letter": "lettre du hub, revenue à sa boîte",
     "xdm": "document de santé (archive IHE_XDM)",
     "document": "document sans archive",
     "text": "message simple",
 }
 OUTCOMES = {"certain": "certain", "proposed": "proposé, à décider", "none": "aucun"}
 ACTIONS = {"none": "premier envoi", "replace": "remplacement", "delete": "demande de suppression"}
+MARKS = {"good": "oui", "bad": "NON", "unknown": " ? "}
 AGREEMENTS = {"equal": "identique", "close": "proche", "different": "différent", "absent": "absent"}
 TRAITS = {
     "ins": "INS",
@@ -73,6 +80,7 @@ def tell_found(console: Console, title: str, parsed: ParsedMessage, thought: Tho
     console.rule(escape(title), align="left")
     console.print(f"De : {escape(parsed.from_address or '(inconnu)')}    À : {escape(', '.join(parsed.to))}")
     console.print(f"Objet : {escape(parsed.subject or '(sans objet)')}")
+    tell_signature(console, parsed, thought.verdict or parsed.verdict)
     tell_contents(console, parsed)
     found = thought.classification
     kind = f" ; {escape(label(found.kind) or 'type non reconnu')}" if thought.kinds else ""  # documents have one
@@ -80,6 +88,28 @@ def tell_found(console: Console, title: str, parsed: ParsedMessage, thought: Tho
     for reason in found.reasons:
         console.print(f"  · {escape(reason.text)}")
     tell_match(console, thought)
+
+
+def tell_signature(console: Console, parsed: ParsedMessage, verdict: Verdict | None) -> None:
+    """The verdict as it was given, each of its four parts, and by what it can be checked again."""
+    if verdict is None:
+        if parsed.signature.form != "none":
+            console.print("Signature : présente, sans verdict (le message n'a pas été jugé à sa réception)")
+        return
+    console.print(f"Signature : {escape(words.in_words(verdict))}")
+    for part, found, finding in words.parts_in_words(verdict):
+        console.print(f"  {MARKS[finding]} {part} : {escape(found)}")
+    for code in verdict.reasons:
+        console.print(f"    · {escape(words.sentence(code))}")
+    evidence = verdict.evidence
+    if evidence.fingerprint:
+        console.print(f"  signataire : {escape(evidence.subject)} {escape(' '.join(evidence.addresses))}")
+        console.print(f"  certificat n° {evidence.serial}, émis par {escape(evidence.issuer)}")
+        console.print(f"  empreinte du certificat {evidence.fingerprint} ({evidence.algorithm})")
+        if evidence.signed_at is not None:
+            console.print(f"  signé le {evidence.signed_at:%d/%m/%Y à %H:%M} UTC, selon le signataire")
+    revoked = "" if verdict.is_revocation_checked else " ; la révocation du certificat n'a pas été vérifiée"
+    console.print(f"  jugé le {verdict.at:%d/%m/%Y à %H:%M} UTC{revoked}")
 
 
 def tell_contents(console: Console, parsed: ParsedMessage) -> None:
@@ -147,9 +177,26 @@ def in_words(step: Step) -> str:
             return "mettre en attente : " + " ".join(r.text for r in step.reasons)
         case Refusal():
             return "refuser : " + " ".join(r.text for r in step.reasons)
-        case Delivery(content="copy"):
-            return f"envoyer une copie à {step.recipient}"
+        case Composition():
+            return f"préparer le message pour {', '.join(step.recipients)}"
         case Delivery():
-            return f"prévenir {step.recipient}, sans donnée de santé"
+            return _delivery_in_words(step)
+        case News():
+            code = f" ({step.status})" if step.status else ""
+            return f"noter sur l'envoi {step.sending[:8]}, pour {step.recipient} : {ladder.name_of(step.rung)}{code}"
         case _:
             return "remettre au DUI"
+
+
+def _delivery_in_words(step: Delivery) -> str:
+    match step.content:
+        case "copy":
+            return f"envoyer une copie à {step.recipient}"
+        case "dispatch":
+            return f"remettre le message à l'opérateur, pour {step.recipient}"
+        case "outcome":
+            return f"écrire à {step.recipient} ce qu'il est devenu, s'il n'a pas abouti"
+        case "letter":
+            return f"écrire à {step.recipient} : {step.subject}"
+        case "notice":
+            return f"prévenir {step.recipient}, sans donnée de santé"

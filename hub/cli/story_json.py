@@ -16,11 +16,13 @@ from hub.message import (
     Filing,
     Hold,
     Identity,
+    News,
     ParsedMessage,
     Receipt,
     Refusal,
     Step,
     Thought,
+    Verdict,
 )
 
 
@@ -40,7 +42,11 @@ def as_json(file: str, parsed: ParsedMessage, thought: Thought) -> dict[str, Any
         },
         "archives": [_archive(archive) for archive in parsed.archives],
         "documents": [_document(document) for document in loose],
-        "signature": {"form": parsed.signature.form, "protocol": parsed.signature.protocol},
+        "signature": {
+            "form": parsed.signature.form,
+            "protocol": parsed.signature.protocol,
+            "verdict": _verdict(thought.verdict or parsed.verdict),
+        },
         "classification": {
             "class": thought.classification.message_class.value,
             "kind": thought.classification.kind,
@@ -65,6 +71,35 @@ def as_json(file: str, parsed: ParsedMessage, thought: Thought) -> dict[str, Any
                 }
                 for tried in thought.plan.tried
             ],
+        },
+    }
+
+
+def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    evidence = verdict.evidence
+    return {
+        "outcome": verdict.outcome,
+        "integrity": verdict.integrity,
+        "chain": verdict.chain,
+        "sender": verdict.sender,
+        "time": verdict.time,
+        "reasons": list(verdict.reasons),
+        "revocation_checked": verdict.is_revocation_checked,
+        "at": verdict.at.isoformat(),
+        "evidence": {
+            "fingerprint": evidence.fingerprint,
+            "subject": evidence.subject,
+            "issuer": evidence.issuer,
+            "serial": evidence.serial,
+            "addresses": list(evidence.addresses),
+            "not_before": evidence.not_before and evidence.not_before.isoformat(),
+            "not_after": evidence.not_after and evidence.not_after.isoformat(),
+            "signed_at": evidence.signed_at and evidence.signed_at.isoformat(),
+            "algorithm": evidence.algorithm,
+            "digest": evidence.digest,
+            "chain": list(evidence.chain),
         },
     }
 
@@ -163,6 +198,14 @@ def _step(step: Step) -> dict[str, Any]:
             return {"reason": step.reason, "recipient": step.recipient, "code": step.code, "label": step.label}
         case Delivery():
             return {"reason": step.reason, "recipient": step.recipient, "content": step.content}
+        case News():
+            return {
+                "reason": step.reason,
+                "sending": step.sending,
+                "recipient": step.recipient,
+                "rung": step.rung.value,
+                "status": step.status,
+            }
         case Hold():
             return {"reason": step.reason, "about": step.about, "reasons": [r.code for r in step.reasons]}
         case Refusal():

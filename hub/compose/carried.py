@@ -59,6 +59,26 @@ class Mail:
         yield (ends.rest() if ends else b"") + self._tail
 
 
+class AsItIs:
+    """A mail that is final already (`hub.ports.Outgoing`): composed before, kept, sent byte for byte."""
+
+    def __init__(self, raw: Raw, is_ascii: bool) -> None:
+        self._raw = raw
+        self.is_ascii = is_ascii
+
+    @property
+    def size(self) -> int:
+        return self._raw.size
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        return self._raw.pieces()
+
+
+async def as_it_is(raw: Raw) -> AsItIs:
+    """`raw` read once, to know whether an 8-bit byte stands in it."""
+    return AsItIs(raw, all([piece.isascii() async for piece in raw.pieces()]))
+
+
 async def survey(original: Raw, message_id: str) -> Carried:
     """`message_id` is that of the mail which will carry it: the boundary comes from it, so that nobody can choose a
     message that ends our parts."""

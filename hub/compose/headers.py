@@ -51,6 +51,15 @@ def address_header(name: str, address: str, display_name: str = "") -> bytes:
     return _folded(name, [*words, bare])
 
 
+def address_list(name: str, addresses: Iterable[str]) -> bytes:
+    """`Name: <one@…>, <other@…>`, bare addresses."""
+    bare = [
+        f"<{''.join(one_line(address).split()).strip('<>')}>".encode("ascii", "replace").decode()
+        for address in addresses
+    ]
+    return _folded(name, [*(f"{one}," for one in bare[:-1]), *bare[-1:]])
+
+
 def ids_header(name: str, ids: Iterable[str]) -> bytes:
     """In-Reply-To, References: message ids, one a line; b"" when none is left."""
     kept = [one for one in map(message_id, ids) if one]

@@ -1,7 +1,8 @@
-"""Mails that the hub sends of its own: a copy of a message as it came, and a notice without health data.
+"""Mails that the hub sends of its own: a copy of a message as it came, a notice without health data, a letter to
+somebody of ours.
 
-Neither says in its subject or text whose document it is about: only the copy's attachment does, and a copy goes
-where a rule of the site sends it.
+None says in its subject whose document it is about. A copy's attachment does, and a copy goes where a rule of the site
+sends it; so does the text of a letter, which goes to the mailbox of ours that it is about.
 """
 
 from __future__ import annotations
@@ -66,3 +67,22 @@ def notice(
     why = f"\nMotif : {one_line(reason)}\n" if one_line(reason) else ""
     head = header_block(letterhead, recipient, subject, message_id, at, auto="auto-generated")
     return Mail(head + text_part(_NOTICE.format(address=one_line(letterhead.address), reason=why)))
+
+
+def letter(
+    letterhead: Letterhead,
+    recipient: str,
+    message_id: str,
+    at: datetime,
+    subject: str,
+    text: str,
+    answers: str | None = None,
+) -> Mail:
+    """A mail in plain words to somebody of ours (`hub.routing.letters` writes them). The text may name people, the
+    subject may not (guard G14). `answers` is the Message-ID of what they sent, so that both stand together in their
+    mail program; `at` is aware."""
+    references = [answers] if answers else []
+    head = header_block(
+        letterhead, recipient, subject, message_id, at, auto="auto-generated", answers=answers, references=references
+    )
+    return Mail(head + text_part(text))

@@ -63,11 +63,10 @@ class Fetcher:
         loaded: list[Loaded] = []
         try:
             raws = await self._short_ones(folder, batch) if len(batch) > 1 else {}
-            for item in batch:
-                raw = raws.pop(item.uid, None)
-                if raw is not None and len(raw) == item.size:  # else the server's word on its end is asked for
-                    loaded.append(await self._in_blob(item, raw))
-                elif (one := await self._long_one(folder, item)) is not None:
+            whole = [item for item in batch if item.uid in raws and len(raws[item.uid]) == item.size]
+            await self._in_blobs([(item, raws.pop(item.uid)) for item in whole], loaded)
+            for item in batch:  # of those that are not whole the server's word on their end is asked for
+                if item not in whole and (one := await self._long_one(folder, item)) is not None:
                     loaded.append(one)
         except BaseException as error:
             for one in loaded:
@@ -86,15 +85,13 @@ class Fetcher:
                 raise folder.session.surprise(refused.code) from None
             return {}  # one of them: ask for each alone
 
-    async def _in_blob(self, item: Listed, raw: bytes) -> Loaded:
-        blob = await self._intake.new_blob()
-        try:
-            async with spool_deadline():
-                await blob.write(raw)
-        except BaseException:
-            await blob.discard()
-            raise
-        return Loaded(item, blob, message_id_in(raw))
+    async def _in_blobs(self, raws: Iterable[tuple[Listed, bytes]], loaded: list[Loaded]) -> None:
+        """Add each to `loaded`, before its blob may fail: whoever made the list discards it."""
+        async with spool_deadline():
+            for item, raw in raws:
+                one = Loaded(item, await self._intake.new_blob(), message_id_in(raw))
+                loaded.append(one)
+                await one.blob.write(raw)
 
     async def _long_one(self, folder: Folder, item: Listed) -> Loaded | None:
         """A message of any length, streamed into its blob; None when it is gone, refused or too large."""

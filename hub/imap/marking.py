@@ -7,6 +7,7 @@ A refusal blocks nothing: it is shown, and tried again at the next poll. Raises 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
@@ -16,6 +17,9 @@ from hub.imap.folder import Folder
 from hub.ports import Intake
 
 logger = logging.getLogger("hub.imap")
+
+TOGETHER_MOST = 100  # messages marked by one command; as many may be accepted and not yet marked
+WAIT_MOST = 1.0  # seconds: on a slow line each batch is marked by itself
 
 
 class Marker:
@@ -28,6 +32,8 @@ class Marker:
         self._show = show
         self._error = ""
         self._epoch = 0
+        self._waiting: set[int] = set()  # accepted, to be marked with others
+        self._waiting_since = 0.0
         self._copied: set[int] = set()  # to the target folder, the original not yet marked \Deleted
 
     def begin(self, epoch: int, unmarked: Iterable[int]) -> None:
@@ -35,6 +41,21 @@ class Marker:
         if epoch != self._epoch:
             self._copied.clear()
         self._epoch, self.unmarked = epoch, set(unmarked)
+        self._waiting.clear()  # they are among `unmarked`
+
+    def await_turn(self, uids: Iterable[int]) -> None:
+        """To be settled with those that come soon: two commands for many cost the server, and us, no more than for
+        one, and meanwhile no message is on the wire."""
+        if not self._waiting:
+            self._waiting_since = asyncio.get_running_loop().time()
+        self._waiting.update(uids)
+
+    async def settle_waiting(self, folder: Folder, *, at_once: bool) -> None:
+        """Once so many wait, or the first one waits so long; `at_once`: now."""
+        waits = asyncio.get_running_loop().time() - self._waiting_since
+        if at_once or len(self._waiting) >= TOGETHER_MOST or waits >= WAIT_MOST:
+            uids, self._waiting = self._waiting, set()
+            await self.settle(folder, uids)
 
     async def settle(self, folder: Folder, uids: Iterable[int]) -> None:
         wanted = set(uids)

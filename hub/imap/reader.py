@@ -17,8 +17,9 @@ import contextlib
 import logging
 import random as _random
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from hub import settings
 from hub.errors import HubError
@@ -31,7 +32,7 @@ from hub.imap.marking import Marker
 from hub.imap.opening import Credentials, credentials_of, open_session
 from hub.imap.progress import Progress, WatcherState
 from hub.imap.session import Woken
-from hub.ports import Arrival, Clock, Intake
+from hub.ports import Accepted, Arrival, BlobSink, Clock, Intake
 
 logger = logging.getLogger("hub.imap")
 
@@ -39,6 +40,14 @@ EMPTY_LOOKS = 3  # a server that cries EXISTS for nothing is soon listened to on
 EMPTY_LOOK_PAUSE = 1.0
 HINT_DEADLINE = 10.0  # seconds; a broker that does not answer costs the hint, not the mark
 STOP_GRACE = 5.0  # seconds given to what runs when the watcher is told to stop
+
+
+class BatchIntake(Intake, Protocol):
+    """What a watcher needs of the spool."""
+
+    async def accept_all(self, arrived: Sequence[tuple[Arrival, BlobSink]]) -> Sequence[Accepted | BaseException]:
+        """`accept` for each, at once: what became of each, in order."""
+        ...
 
 
 class Watcher:
@@ -51,7 +60,7 @@ class Watcher:
         mailbox: settings.Mailbox,
         operator: settings.Operator,
         watching: settings.Watching,
-        intake: Intake,
+        intake: BatchIntake,
         make_context: Callable[[], ssl.SSLContext],
         on_accepted: Callable[[str], Awaitable[None] | None],
         clock: Clock,
@@ -254,6 +263,7 @@ class Watcher:
                     if not stop.is_set():
                         ahead = self._load_next(folder, batches)
                     await self._accept(folder, ready)
+                await self._marker.settle_waiting(folder, at_once=True)
             finally:
                 await abandon(ahead)
             if stop.is_set():
@@ -279,34 +289,47 @@ class Watcher:
     # --- accepting and marking
 
     async def _accept(self, folder: Folder, loaded: list[Loaded]) -> None:
-        """Accept a batch, all at once so that the spool can commit together; mark what was accepted even when one of
-        them failed, then raise its error."""
-        outcomes = await asyncio.gather(*map(self._accept_one, loaded), return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        await self._marker.settle(folder, [outcome for outcome in outcomes if isinstance(outcome, int)])
+        """Accept a batch; have what was accepted marked even when one of them failed, then raise its error."""
+        outcomes = list(zip(loaded, await self._outcomes(loaded), strict=True))
+        failures = [outcome for _, outcome in outcomes if isinstance(outcome, BaseException)]
+        accepted = [(one.listed.uid, outcome) for one, outcome in outcomes if isinstance(outcome, Accepted)]
+        await self._note_accepted(accepted)
+        # One that is to be moved and was known waits for the next poll: another watcher may be moving it now, and two
+        # moves at once leave two copies.
+        self._marker.await_turn(uid for uid, one in accepted if one.new or self._mailbox.after == "mark")
+        await self._marker.settle_waiting(folder, at_once=bool(failures))
         if failures:
             raise failures[0]
 
-    async def _accept_one(self, one: Loaded) -> int | None:
-        """The UID, when it is durable; None when it is to be moved by somebody else, or at the next poll: it was known,
-        so another watcher may be moving it now, and two moves at once leave two copies."""
-        uid = one.listed.uid
+    async def _outcomes(self, loaded: list[Loaded]) -> Sequence[Accepted | BaseException]:
+        """What became of each, all accepted at once so that the spool can commit together."""
+        outcomes: Sequence[Accepted | BaseException]
         try:
             async with spool_deadline():
-                accepted = await self._intake.accept(self._arrival(one), one.blob)
-        except BaseException as error:
-            await one.blob.discard()
-            if isinstance(error, Exception):
-                self._doubts.strike(uid, code_of(error), asyncio.get_running_loop().time())
+                outcomes = await self._intake.accept_all([(self._arrival(one), one.blob) for one in loaded])
+        except Exception as error:
+            outcomes = [error] * len(loaded)
+        except BaseException:
+            for one in loaded:
+                await one.blob.discard()
             raise
-        self._seen.add(uid)
-        self._marker.unmarked.add(uid)
-        self._unfinished.discard(uid)
-        self._doubts.forget([uid])
-        if accepted.new:
-            self._show(accepted=self.progress.accepted + 1)
-            await self._tell(accepted.id)
-        return uid if accepted.new or self._mailbox.after == "mark" else None
+        for one, outcome in zip(loaded, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                await one.blob.discard()
+            if isinstance(outcome, Exception):
+                self._doubts.strike(one.listed.uid, code_of(outcome), asyncio.get_running_loop().time())
+        return outcomes
+
+    async def _note_accepted(self, accepted: list[tuple[int, Accepted]]) -> None:
+        """They are durable."""
+        uids = [uid for uid, _ in accepted]
+        self._seen.update(uids)
+        self._marker.unmarked.update(uids)
+        self._unfinished.difference_update(uids)
+        self._doubts.forget(uids)
+        if new := [one.id for _, one in accepted if one.new]:
+            self._show(accepted=self.progress.accepted + len(new))
+            await asyncio.gather(*map(self._tell, new))
 
     def _arrival(self, one: Loaded) -> Arrival:
         assert self._epoch is not None

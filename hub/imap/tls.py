@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterator
 
 _SLICE = 32 * 1024  # a memory BIO never gives memory back: it is kept at two TLS records
-_READ = 64 * 1024
+_READ = 48 * 1024  # a slice, and what was left of the record that it completes
 
 
 class TlsLayer:
@@ -23,13 +23,14 @@ class TlsLayer:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self.is_established = False
         self.is_over = False  # the peer said goodbye (close_notify)
+        self._error: ssl.SSLError | None = None
 
     def start(self) -> None:
         """Make the first flight ready to `drain`."""
         self._advance_handshake()
 
     def feed(self, sealed: bytes) -> Iterator[bytes]:
-        """The clear pieces inside these bytes, at most one TLS record each. Raises ssl.SSLError."""
+        """The clear pieces inside these bytes, each of several TLS records. Raises ssl.SSLError."""
         view = memoryview(sealed)
         for offset in range(0, len(view), _SLICE):
             self._incoming.write(view[offset : offset + _SLICE])
@@ -60,10 +61,20 @@ class TlsLayer:
             pass
 
     def _read(self) -> bytes:
-        """One piece; empty when more sealed bytes are needed or the peer said goodbye."""
+        """What there is; empty when more sealed bytes are needed or the peer said goodbye. Servers send records of
+        4 KiB: they are read one after the other into the same piece."""
+        if self._error is not None:
+            raise self._error
+        room, size = memoryview(bytearray(_READ)), 0
         try:
-            clear = self._tls.read(_READ)
+            while size < _READ and not self.is_over:
+                got: int = self._tls.read(_READ, room[size:])  # type: ignore[assignment]  # into a buffer: how many
+                self.is_over = not got
+                size += got
         except ssl.SSLWantReadError:
-            return b""
-        self.is_over = not clear
-        return clear
+            pass
+        except ssl.SSLError as error:
+            self._error = error
+            if not size:  # else what came before it is given first
+                raise
+        return bytes(room[:size])

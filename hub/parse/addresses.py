@@ -31,6 +31,9 @@ _ADDRESS = re.compile(
     r"""(?:[A-Za-z0-9!\#$%&'*+/=?^_`{|}~.-]+|"(?:[^"\\\r\n]|\\.)*")"""
     r"@(?P<domain>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f.:]+\])"
 )
+# `a@b.fr` or `<a@b.fr>` and nothing else, as most headers of one address: no sign in it has a second meaning.
+_PLAIN = re.compile(rb"(<)?([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+)(?(1)>)")
+_QUOTED_PAIR = re.compile(r"\\(.)")
 _SOURCE_ROUTE = re.compile(r"@[^:<>\"]*:")  # obs-route, RFC 5322 §4.4: what counts is what follows
 _ANY_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
 
@@ -45,6 +48,9 @@ class Address:
 
 def read_addresses(value: bytes, doubts: Doubts, header: str) -> tuple[Address, ...]:
     """All addresses of a header, groups opened. What cannot be read in one way only leaves `bad-address`."""
+    plain = _PLAIN.fullmatch(value)
+    if plain and (address := _clean(plain[2].decode("ascii"))):
+        return (Address(address),)
     scanner = _Scanner(doubts, header)
     for token in _TOKEN.finditer(value.decode("latin-1")):
         scanner.take(token.lastgroup or "", token[token.lastgroup or 0], token[0])
@@ -137,7 +143,7 @@ class _Scanner:
     def _settle(self, address: str) -> None:
         source = "".join(text for _, text in self._pieces) if self._angles else "".join(self._comment)
         raw = to_text(source.encode("latin-1"), None, self._doubts, self._header)
-        name = clean_line(decode_words(re.sub(r"\\(.)", r"\1", raw), self._doubts, self._header), NAME_MOST)
+        name = clean_line(decode_words(_QUOTED_PAIR.sub(r"\1", raw), self._doubts, self._header), NAME_MOST)
         if any(seen.lower() != address.lower() for seen in _ANY_ADDRESS.findall(name)):
             self._doubts.add("misleading-name", self._header)
         self.found.append(Address(address, name))

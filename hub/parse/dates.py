@@ -39,7 +39,8 @@ def read_date(value: str) -> str | None:
     if found is None:
         return None
     day, name, year, hour, minute, second, zone = found.groups()
-    month = next((i for i, names in enumerate(_MONTHS, 1) if name.lower().startswith(names)), None)
+    name = name.lower()
+    month = next((i for i, names in enumerate(_MONTHS, 1) if name.startswith(names)), None)
     if month is None:
         return None
     full_year = int(year) if len(year) == 4 else int(year) + (2000 if int(year) < 50 else 1900)

@@ -94,15 +94,17 @@ class _Gathering:
         if len(numbers) > 1:
             self._add_number(digest, leaf.number)
         elif sort is Sort.ARCHIVE:
-            self._take_archive(leaf)
+            self._take_archive(leaf, digest)
         else:
             self._take_loose(leaf, digest, sort)
 
-    def _take_archive(self, leaf: Leaf) -> None:
+    def _take_archive(self, leaf: Leaf, digest: str) -> None:
         if len(self._archives) >= ARCHIVES_MOST:
             self._doubts.add("too-many-archives")
             return
-        left = replace(self._limits, unpacked=max(self._limits.unpacked - self._unpacked, 0))
+        left = self._limits
+        if self._unpacked:
+            left = replace(left, unpacked=max(left.unpacked - self._unpacked, 0))
         archive = read_archive(
             leaf.content,
             name=leaf.name or "",
@@ -110,6 +112,7 @@ class _Gathering:
             index=len(self._archives),
             limits=left,
             codes=self._codes,
+            sha256=digest,
         )
         self._unpacked += sum(document.size for document in archive.documents)
         self._archives.append(replace(archive, documents=()))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hub.message import Header, Limits
 from hub.parse.doubts import Doubts
+from hub.parse.parameters import Structured, read_structured
 from hub.parse.text import header_text
 
 # What decides how the body is read: two readings of one of these are two different mails.
@@ -22,6 +23,8 @@ ODD_LINES_MOST = 2  # lines that are no header; more of them are a body that beg
 _END = re.compile(rb"\n\r?\n")
 _LINE_ENDS = re.compile(rb"[\r\n]*+")
 _NAME = re.compile(rb"[!-9;-~]+")
+# A header without a flaw, the lines that it is folded over and its line end with it.
+_HEADER = re.compile(rb"([!-9;-~]++):((?:[^\n]*+\n[ \t])*+[^\n]*+)\n?")
 _HEADER_AFTER_CR = re.compile(rb"\r(?!\n)[ \t\r]*[!-9;-~]+:")  # some readers end a line at a bare CR
 
 
@@ -36,12 +39,13 @@ class RawHeader:
 class Block:
     """The headers of one message or part. `body` is the offset where its body begins."""
 
-    __slots__ = ("_first", "body", "headers")
+    __slots__ = ("_first", "_structured", "body", "headers")
 
     def __init__(self, headers: list[RawHeader], body: int) -> None:
         self.headers = headers
         self.body = body
         self._first: dict[str, bytes] = {}
+        self._structured: dict[tuple[str, bool], Structured] = {}
         for header in headers:
             self._first.setdefault(header.name.lower(), header.value)
 
@@ -49,7 +53,18 @@ class Block:
         """The first value of a header given in lower case."""
         return self._first.get(name)
 
+    def structured(self, name: str, comments: bool = True) -> Structured:
+        """The first value as `read_structured` reads it, once for all who ask; that of nothing when it is absent."""
+        value = self._first.get(name, b"")
+        key = (name, comments and b"(" in value)
+        found = self._structured.get(key)
+        if found is None:
+            found = self._structured[key] = read_structured(value, comments)
+        return found
+
     def every(self, name: str) -> list[bytes]:
+        if name not in self._first:
+            return []
         return [header.value for header in self.headers if header.name.lower() == name]
 
 
@@ -76,6 +91,9 @@ def _split(block: bytes, ends: bool, limits: Limits, doubts: Doubts, place: str)
     """`ends`: whether a blank line follows. Where there is none, a line that is no header is where the body begins for
     other readers."""
     _look_for_stray_bytes(block, doubts, place)
+    flawless = _flawless(block, limits)
+    if flawless is not None:
+        return flawless
     headers: list[RawHeader] = []
     name, chunks, odd_lines = "", [b""], 0
 
@@ -111,6 +129,23 @@ def _split(block: bytes, ends: bool, limits: Limits, doubts: Doubts, place: str)
     return headers
 
 
+def _flawless(block: bytes, limits: Limits) -> list[RawHeader] | None:
+    """The headers of a block that leaves no doubt, as nearly all are: one look at each. None for any other block."""
+    headers: list[RawHeader] = []
+    at, end = 0, len(block)
+    while at < end:
+        found = _HEADER.match(block, at)
+        if found is None or len(headers) >= HEADERS_MOST - 1:
+            return None
+        value, at = found[2], found.end()
+        if len(value) > limits.header:
+            return None
+        if b"\n" in value:
+            value = value.replace(b"\r\n", b"").replace(b"\n", b"")
+        headers.append(RawHeader(found[1].decode("ascii"), value.strip()))
+    return headers
+
+
 def _doubt_name(name: str, doubts: Doubts, place: str) -> None:
     """A header after a line that is none (some readers begin the body there), or with blanks before its colon (some
     do not see it): grave when the header says how to read the body."""
@@ -128,7 +163,7 @@ def doubt_repeats(block: Block, once: frozenset[str], doubts: Doubts, place: str
     """Doubts about headers that stand twice: grave for a structural one with two values (RFC 2045 knows one)."""
     if len(block._first) == len(block.headers):
         return
-    for name in once | STRUCTURAL:
+    for name in sorted(once | STRUCTURAL):
         values = block.every(name) if name in block._first else []
         if len(values) > 1:
             differ = len({value.lower() for value in values}) > 1

@@ -50,7 +50,9 @@ def read_structured(raw: bytes, comments: bool = True) -> Structured:
         for found in _PARAMETER.finditer(value, len(main)):
             name, quoted, rest, plain = found.groups()
             odd = odd or bool(rest and rest.strip())
-            text = _ESCAPE.sub(r"\1", quoted) if quoted is not None else plain.strip()
+            text = plain.strip() if quoted is None else quoted
+            if quoted and "\\" in quoted:
+                text = _ESCAPE.sub(r"\1", quoted)
             parameters.append((name.lower(), text))
     return Structured("".join(main.split()).lower(), tuple(parameters), odd)
 

@@ -7,7 +7,6 @@ swallow hundreds of megabytes (libs.md §6). A failure is "no text" and a doubt,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from hub.message import Defect
@@ -30,30 +29,43 @@ class PdfText:
 
 def read_text(raw: bytes) -> PdfText:
     """The text of the first pages, and the doubts `pdf-active`, `pdf-encrypted`, `pdf-unreadable`."""
-    return _opened(raw, _text_of)
-
-
-def _opened(raw: bytes, work: Callable[[object], str]) -> PdfText:
     import pypdfium2
 
-    active = (Defect("pdf-active"),) if _ACTIVE.search(raw) else ()
+    active = _active(raw)
     try:
         document = pypdfium2.PdfDocument(raw)
         try:
-            return PdfText(work(document), active)
+            return PdfText(_text_of(document), active)
         finally:
             document.close()
     except pypdfium2.PdfiumError as error:
-        code = "pdf-encrypted" if error.err_code == _WRONG_PASSWORD else "pdf-unreadable"
-        return PdfText("", (*active, Defect(code)))
+        return PdfText("", (*active, _refused(error.err_code)))
     except (ValueError, AssertionError, OverflowError):  # from its own checks on what the library returned
-        return PdfText("", (*active, Defect("pdf-unreadable")))
+        return PdfText("", (*active, _refused(None)))
 
 
 def check(raw: bytes) -> tuple[Defect, ...]:
     """The doubts of `read_text` that show without reading a page: a seventh of the price or less (PDFium builds the
-    glyph names of every font of a page)."""
-    return _opened(raw, lambda document: "").defects
+    glyph names of every font of a page). Asks PDFium itself: the objects around it cost more than this opening."""
+    from pypdfium2 import raw as pdfium
+
+    active = _active(raw)
+    document = pdfium.FPDF_LoadMemDocument64(raw, len(raw), None)
+    if not document:
+        return (*active, _refused(pdfium.FPDF_GetLastError()))
+    try:
+        is_empty = pdfium.FPDF_GetPageCount(document) < 1
+        return (*active, _refused(pdfium.FPDF_GetLastError())) if is_empty else active
+    finally:
+        pdfium.FPDF_CloseDocument(document)
+
+
+def _active(raw: bytes) -> tuple[Defect, ...]:
+    return (Defect("pdf-active"),) if _ACTIVE.search(raw) else ()
+
+
+def _refused(error: int | None) -> Defect:
+    return Defect("pdf-encrypted" if error == _WRONG_PASSWORD else "pdf-unreadable")
 
 
 def _text_of(document: object) -> str:

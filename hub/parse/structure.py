@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hub.parse.doubts import Doubts
 from hub.parse.headers import Block
-from hub.parse.parameters import Structured, read_structured
+from hub.parse.parameters import Structured
 
 LOOKALIKES_MOST = 50_000  # lines that begin like a delimiter and are none, in one multipart
 LOOKALIKE_WORDS_MOST = 100  # different ones; each is looked for in the whole multipart
@@ -40,10 +40,9 @@ class Kind:
 
 def kind_of(block: Block, default: str, doubts: Doubts, place: str) -> Kind:
     """The content type that the headers declare; `default` when they declare none (RFC 2045 §5.2)."""
-    raw = block.first("content-type")
-    if not raw:
+    if not block.first("content-type"):
         return Kind(default, Structured(default))
-    structured = read_structured(raw)
+    structured = block.structured("content-type")
     if _TYPE.fullmatch(structured.main):
         return Kind(structured.main, structured)
     broken_container = structured.main.startswith(("multipart", "message"))

@@ -36,6 +36,7 @@ _CHARSET_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,39}")
 # Both forms of RFC 2047 §2. Blanks inside the text are against the rule and usual. Each `[^?]*` ends at the next
 # question mark, so the whole search is linear.
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*)\?=")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # What turns the reading direction, or ends a line where none is seen.
 _HIDDEN_SIGNS = re.compile(r"[\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -124,7 +125,7 @@ def _word_bytes(encoding: str, text: str) -> bytes:
     raw = text.encode("utf-8", "replace")
     if encoding in "qQ":
         return binascii.a2b_qp(raw.replace(b" ", b"_"), header=True)
-    kept = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+    kept = _NOT_BASE64.sub(b"", raw)
     return binascii.a2b_base64(kept[: len(kept) - 1 if len(kept) % 4 == 1 else None] + b"==")
 
 
@@ -133,6 +134,8 @@ def clean_line(text: str, most: int) -> str:
     if text.isascii() and text.isprintable():
         return text[:most].strip()
     line = unicodedata.normalize("NFC", _CONTROLS.sub(" ", text[: 4 * most]))
+    if line.isprintable():  # so says Python of a line without a sign of these categories
+        return line[:most].strip()
     return "".join(c for c in line if unicodedata.category(c) not in ("Cf", "Cs", "Zl", "Zp"))[:most].strip()
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import sha256
 
 from hub.message import Document, comparable
 from hub.parse.pdf import read_text
@@ -29,7 +28,7 @@ def original_of(
     """The index of the document that `pdf` copies, None when it is no copy. `pdfs` and `archives` are their numbers in
     the mail; without `may_read` no PDF is opened, and words prove nothing."""
     for index, document in enumerate(documents):
-        if pdf.sha256 == document.sha256 or (document.body and pdf.sha256 == sha256(document.body).hexdigest()):
+        if pdf.sha256 == document.sha256 or (document.body and pdf.raw == document.body):
             return index
     named = _NAME.fullmatch(pdf.name or "")
     if named:

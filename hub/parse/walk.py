@@ -14,22 +14,24 @@ from hub.parse import structure, tnef, transfer
 from hub.parse.doubts import Doubts
 from hub.parse.headers import Block, doubt_repeats, first_line, read_block
 from hub.parse.leaf import OCTETS, Around, Leaf, looks_like_mail, type_of_name
-from hub.parse.parameters import Structured, file_name, read_structured
+from hub.parse.parameters import Structured, file_name
 from hub.parse.structure import Kind
 from hub.parse.text import clean_line
 from hub.smime import unwrap
 
+CARRIED_MOST = 20  # mails inside a mail whose Message-ID is kept
 _NOTHING_TWICE: frozenset[str] = frozenset()
 _RETURNED = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers"})
 
 
 class Walk:
-    """One walk. Afterwards: `leaves`, `signature` (the outermost of the mail itself), `tnef_body`."""
+    """One walk. Afterwards: `leaves`, `signature` (the outermost of the mail itself), `tnef_body`, `carried_ids`."""
 
     def __init__(self, limits: Limits, doubts: Doubts) -> None:
         self.leaves: list[Leaf] = []
         self.signature = SignatureSeen()
         self.tnef_body = ""
+        self.carried_ids: list[bytes] = []  # the Message-IDs of the mails met inside, as written
         self._limits = limits
         self._doubts = doubts
         self._parts = 0
@@ -42,6 +44,8 @@ class Walk:
         """A message inside a leaf or part whose path is `path`."""
         block = read_block(raw, start, end, self._limits, self._doubts, f"part {path}")
         doubt_repeats(block, _NOTHING_TWICE, self._doubts, f"part {path}")
+        if (written := block.first("message-id")) is not None and len(self.carried_ids) < CARRIED_MOST:
+            self.carried_ids.append(written)
         self.message(raw, block, end, path, around)
 
     def _entity(self, raw: bytes, block: Block, end: int, prefix: str, own: str, around: Around) -> None:
@@ -106,9 +110,10 @@ class Walk:
             self._doubts.add("ambiguous-structure", place)
         parts = structure.split(raw, start, end, boundary, self._limits.parts - self._parts, self._doubts, place)
         self._note_wrapping(kind, around, place)
-        inside = replace(
-            around,
+        inside = Around(
             depth=around.depth + 1,
+            forwarded=around.forwarded,
+            returned=around.returned,
             related=around.related or kind.media_type == "multipart/related",
             default_type="message/rfc822" if kind.media_type == "multipart/digest" else "text/plain",
             boundaries=around.boundaries | {boundary},
@@ -122,8 +127,7 @@ class Walk:
 
     def _returned(self, kind: Kind, block: Block, inside: Around) -> Around:
         """In a receipt, the mail that it gives back (RFC 6522 §3) is not a document of this one."""
-        declared = read_structured(block.first("content-type") or b"").main
-        if kind.media_type == "multipart/report" and declared in _RETURNED:
+        if kind.media_type == "multipart/report" and block.structured("content-type").main in _RETURNED:
             return replace(inside, returned=True)
         return inside
 
@@ -138,13 +142,11 @@ class Walk:
             self.signature = SignatureSeen(form=form, protocol=clean_line(protocol.lower(), 100))
 
     def _leaf(self, block: Block, kind: Kind, path: str, content: bytes, around: Around) -> Leaf:
-        disposition = read_structured(block.first("content-disposition") or b"", comments=False)
-        own = (
-            read_structured(block.first("content-type") or b"", comments=False) if kind.structured.parameters else None
-        )
+        disposition = block.structured("content-disposition", comments=False)
+        own = block.structured("content-type", comments=False) if kind.structured.parameters else None
         content_id = (block.first("content-id") or b"").decode("latin-1")
         return Leaf(
-            number=0,
+            number=self._next_number(),
             path=path,
             media_type=kind.media_type,
             content=content,
@@ -158,9 +160,12 @@ class Walk:
     # --- leaves, and what is inside some of them ----------------------------------------------------------------
 
     def _keep(self, leaf: Leaf) -> Leaf:
-        kept = replace(leaf, number=len(self.leaves) + 1)
-        self.leaves.append(kept)
-        return kept
+        self.leaves.append(leaf)
+        return leaf
+
+    def _next_number(self) -> int:
+        """The number of the leaf that is being made: no other is kept before it is."""
+        return len(self.leaves) + 1
 
     def _open(self, leaf: Leaf, place: str) -> None:
         """Keep a leaf, or what it holds."""
@@ -213,7 +218,12 @@ class Walk:
             around = replace(leaf.around, depth=leaf.around.depth + 1, related=False)
             path = f"{leaf.path}.{number}"
             found = Leaf(
-                number=0, path=path, media_type=type_of_name(name) if name else OCTETS, content=content, name=name,
-                disposition="attachment", around=around,
-            )  # fmt: skip
+                number=self._next_number(),
+                path=path,
+                media_type=type_of_name(name) if name else OCTETS,
+                content=content,
+                name=name,
+                disposition="attachment",
+                around=around,
+            )
             self._open(found, f"part {path}")

@@ -1,18 +1,19 @@
 """Reads the `message/delivery-status` part of a bounce (RFC 3464).
 
-A bounce about several recipients becomes one Report, that of the worst of them (failed, then delayed, then the
-others): the mails of the hub have one recipient each. Diagnostic texts are not kept, they quote addresses; the
-reply code is.
+A bounce about several recipients becomes one Report that has them all (`recipients`); its own fields are those of the
+worst of them (failed, then delayed, then the others). Diagnostic texts are not kept, they quote addresses; the reply
+code is.
 """
 
 from __future__ import annotations
 
 import re
 
-from hub.message import Report
+from hub.message import Report, Reported
 from hub.receipts.fields import Group, address_of, first, groups_of, message_id_of
 
 _RECIPIENT_FIELDS = frozenset({"final-recipient", "original-recipient", "action", "status"})
+RECIPIENTS_MOST = 200  # of one bounce; a mail of ours has some tens
 _ACTIONS = ("failed", "delayed", "relayed", "delivered", "expanded")  # the worst first
 _STATUS = re.compile(r"(?<![0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 _REPLY = re.compile(r"(?<![0-9.])([245][0-9]{2})(?![0-9.])")
@@ -26,19 +27,41 @@ def read_dsn(raw_fields: bytes) -> Report:
     """
     groups = groups_of(raw_fields)
     everything: Group = [field for group in groups for field in group]
-    worst = min(_recipients(groups), key=_badness, default=everything)
-    status = _found(_STATUS, first(worst, "status")) or _found(_STATUS, first(worst, "diagnostic-code"))
-    reply = _found(_REPLY, first(worst, "diagnostic-code"))
+    recipients = tuple(_reported(group) for group in _recipients(groups)[:RECIPIENTS_MOST])
+    worst = min(recipients, key=_badness, default=_reported(everything))
     return Report(
         form="dsn",
         original_message_id=message_id_of(first(everything, "original-message-id", "x-original-message-id")),
         original_envelope_id=first(everything, "original-envelope-id"),
-        final_recipient=address_of(first(worst, "final-recipient")),
-        original_recipient=address_of(first(worst, "original-recipient")),
-        action=_action(worst),
-        status=status,
-        error=_error(reply, status),
+        final_recipient=worst.final_recipient,
+        original_recipient=worst.original_recipient,
+        action=worst.action,
+        status=worst.status,
+        error=worst.error,
+        recipients=recipients,
     )
+
+
+def _reported(group: Group) -> Reported:
+    diagnostic = first(group, "diagnostic-code")
+    status = enhanced_in(first(group, "status")) or enhanced_in(diagnostic)
+    return Reported(
+        final_recipient=address_of(first(group, "final-recipient")),
+        original_recipient=address_of(first(group, "original-recipient")),
+        action=_action(group),
+        status=status,
+        error=_error(reply_in(diagnostic), status),
+    )
+
+
+def enhanced_in(text: str | None) -> str | None:
+    """The first enhanced status code (RFC 3463) that stands in a text."""
+    return _found(_STATUS, text)
+
+
+def reply_in(text: str | None) -> str | None:
+    """The first SMTP reply code that stands in a text."""
+    return _found(_REPLY, text)
 
 
 def _error(reply: str | None, status: str | None) -> str | None:
@@ -60,9 +83,8 @@ def _recipients(groups: list[Group]) -> list[Group]:
     return [group for group in found if any(name in _RECIPIENT_FIELDS for name, _ in group)]
 
 
-def _badness(group: Group) -> int:
-    action = _action(group)
-    return _ACTIONS.index(action) if action in _ACTIONS else len(_ACTIONS)
+def _badness(one: Reported) -> int:
+    return _ACTIONS.index(one.action) if one.action in _ACTIONS else len(_ACTIONS)
 
 
 def _action(group: Group) -> str | None:

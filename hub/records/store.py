@@ -13,27 +13,25 @@ from sqlalchemy.engine import Connection
 
 from hub import journal
 from hub.database import Database
-from hub.message import Document, FiledVersion, Filing, Hold, Identity, Usager
+from hub.message import Asked, Document, FiledVersion, Filing, Hold, Identity, Subjects, Usager
 from hub.ports import Blobs, Clock, Drafts, Effect, Sealer
-from hub.records import documents, filing, usagers, worklist
+from hub.records import documents, filing, subjects, usagers, worklist
 from hub.records.documents import FiledDocument
-from hub.records.drafts import BlobDrafts
+from hub.records.drafts import BlobDrafts, HeldDrafts
+from hub.records.sent import SentSide
 from hub.records.usagers import Import
 from hub.records.usagers_csv import UsagersRead
 from hub.records.worklist import WorkItem
 
 
-class SqlRecords:
+class SqlRecords(SentSide):
     """`timezone` is the site's, for the journal."""
 
     def __init__(
         self, database: Database, blobs: Blobs, sealer: Sealer, clock: Clock, timezone: str = "Europe/Paris"
     ) -> None:
-        self._database = database
-        self._blobs = blobs
+        super().__init__(database, blobs, clock, ZoneInfo(timezone))
         self._sealer = sealer
-        self._clock = clock
-        self._zone = ZoneInfo(timezone)
 
     # --- for the trip (hub.ports.Records) ---
 
@@ -54,8 +52,14 @@ class SqlRecords:
 
         return await self._database.read(look, brief=True)
 
-    def drafts(self) -> Drafts:
-        return BlobDrafts(self._blobs.sink)
+    async def subjects(self, asked: Asked) -> Subjects:
+        """In one transaction; see `hub.records.subjects`."""
+        if not asked.clues:
+            return Subjects()
+        return await self._database.read(lambda c: subjects.subjects(c, asked), brief=True)
+
+    def drafts(self, in_memory: bool = False) -> Drafts:
+        return HeldDrafts() if in_memory else BlobDrafts(self._blobs.sink)
 
     async def filing(self, message_id: str, step: Filing, document: Document, drafts: Drafts | None = None) -> Effect:
         """See `hub.records.filing`."""

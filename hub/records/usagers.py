@@ -97,7 +97,7 @@ def candidates(connection: Connection, identities: Iterable[Identity]) -> tuple[
             continue
         asked_before.add(asked)
         for row in _likeliest(connection, asked, comparable(identity.first_given)):
-            found.setdefault(row.id, _usager(row))
+            found.setdefault(row.id, usager_of(row))
     return tuple(found.values())
 
 
@@ -113,7 +113,7 @@ def _likeliest(connection: Connection, asked: _Asked, given: str | None) -> list
     return rows[:CANDIDATES_MOST]
 
 
-def _usager(row: Row[Any]) -> Usager:
+def usager_of(row: Row[Any]) -> Usager:
     return Usager(
         id=row.id,
         identity=Identity(
@@ -135,19 +135,19 @@ def _usager(row: Row[Any]) -> Usager:
     )
 
 
-_ALL = select(*(USAGER.c[name] for name in _COLUMNS))
+ALL_USAGERS = select(*(USAGER.c[name] for name in _COLUMNS))
 
 
 def usager(connection: Connection, key: str) -> Usager | None:
     """By id or record number."""
-    row = connection.execute(_ALL.where(or_(USAGER.c.id == key, USAGER.c.record_number == key))).first()
-    return None if row is None else _usager(row)
+    row = connection.execute(ALL_USAGERS.where(or_(USAGER.c.id == key, USAGER.c.record_number == key))).first()
+    return None if row is None else usager_of(row)
 
 
 def search(connection: Connection, query: str) -> tuple[Usager, ...]:
     """By record number, INS, or the beginning of a birth or used name; everybody for an empty query. At most 50."""
     text = query.strip()
-    statement = _ALL.order_by(USAGER.c.birth_name_key, USAGER.c.first_given, USAGER.c.id).limit(_SEARCH_MOST)
+    statement = ALL_USAGERS.order_by(USAGER.c.birth_name_key, USAGER.c.first_given, USAGER.c.id).limit(_SEARCH_MOST)
     if text:
         key = comparable(text) or ""
         statement = statement.where(
@@ -158,7 +158,7 @@ def search(connection: Connection, query: str) -> tuple[Usager, ...]:
                 _starts(connection, USAGER.c.used_name_key, key),
             )
         )
-    return tuple(_usager(row) for row in connection.execute(statement))
+    return tuple(usager_of(row) for row in connection.execute(statement))
 
 
 def _starts(connection: Connection, column: Column[str], key: str) -> ColumnElement[bool]:

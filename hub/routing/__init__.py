@@ -7,29 +7,48 @@ a doubt becomes a hold before a human. Only a wrong configuration raises (Miscon
 
 from __future__ import annotations
 
+from hub.routing import letters
+from hub.routing.about import About, about
+from hub.routing.asked import asked_of, number_clue
 from hub.routing.catalogue import Catalogue, Kind
 from hub.routing.decisions import dismissed, receipt_released, released, waits_for_older
 from hub.routing.match import identities
 from hub.routing.plan import think
 from hub.routing.reasons import reason, sentence
+from hub.routing.replies import answer_of, answered_ids, asked_by, usager_named
 from hub.routing.rulebook import Policy, Rulebook, make_rulebook
 from hub.routing.rules import Route
+from hub.routing.submissions import think_submission
+from hub.routing.tags import untagged
+from hub.routing.tidings import report_keys
 from hub.routing.view import Seen
 
 __all__ = [
+    "About",
     "Catalogue",
     "Kind",
     "Policy",
     "Route",
     "Rulebook",
     "Seen",
+    "about",
+    "answer_of",
+    "answered_ids",
+    "asked_by",
+    "asked_of",
     "dismissed",
     "identities",
+    "letters",
     "make_rulebook",
+    "number_clue",
     "reason",
     "receipt_released",
     "released",
+    "report_keys",
     "sentence",
     "think",
+    "think_submission",
+    "untagged",
+    "usager_named",
     "waits_for_older",
 ]

@@ -36,6 +36,7 @@ class KindEntry(_Section):
     label: Text
     type_codes: tuple[str, ...] = ()
     carrier_codes: tuple[str, ...] = ()
+    write_as: str = ""
     titles: tuple[Text, ...] = ()
     title_alone: bool = True
     keywords_strong: tuple[Text, ...] = ()
@@ -84,7 +85,8 @@ class CatalogueFile(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind, ready for use. `carrier_codes` are declared codes that say nothing of the kind by themselves."""
+    """One kind, ready for use. `carrier_codes` are declared codes that say nothing of the kind by themselves;
+    `write_as` is the code under which the hub itself writes such a document, "" for the general one."""
 
     id: str
     label: str
@@ -95,6 +97,7 @@ class Kind:
     carrier_codes: frozenset[str]
     issuers: frozenset[str]
     title_alone: bool
+    write_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,7 @@ def _kind(entry: KindEntry) -> Kind:
         carrier_codes=frozenset(entry.carrier_codes),
         issuers=frozenset(entry.issuer),
         title_alone=entry.title_alone,
+        write_as=entry.write_as or next(iter((*entry.type_codes, *entry.carrier_codes)), ""),
     )
 
 

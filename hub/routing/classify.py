@@ -183,8 +183,12 @@ def _report_type(parsed: ParsedMessage) -> str | None:
 
 def _starts(subject: str, beginnings: tuple[str, ...]) -> bool:
     """Whether the subject starts with one of these words (a forward, `TR:`, does not)."""
-    words = _beginning(subject[:300])
-    return any(words.startswith(beginning + " ") for beginning in beginnings)
+    return _beginning(subject[:300]).startswith(_whole_words(beginnings))
+
+
+@lru_cache  # a few lists of ours
+def _whole_words(beginnings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(beginning + " " for beginning in beginnings)
 
 
 @lru_cache(maxsize=1)  # one subject is asked about several times in a row

@@ -7,12 +7,21 @@ chain of `str.find`, linear in practice, whatever the pattern.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def matches(pattern: str, value: str) -> bool:
     """Whether the whole value matches; both compare case-folded, blanks at the ends ignored."""
-    parts = pattern.strip().casefold().split("*")
-    text = value.strip().casefold()
+    return _fits(_parts(pattern), value.strip().casefold())
+
+
+@lru_cache(maxsize=4096)  # the patterns of the site's files: the same ones for each message
+def _parts(pattern: str) -> tuple[str, ...]:
+    """What stands between the stars, case-folded."""
+    return tuple(pattern.strip().casefold().split("*"))
+
+
+def _fits(parts: tuple[str, ...], text: str) -> bool:
     if len(parts) == 1:
         return parts[0] == text
     first, *middle, last = parts
@@ -28,7 +37,8 @@ def matches(pattern: str, value: str) -> bool:
 
 
 def matches_any(patterns: Iterable[str], value: str) -> bool:
-    return any(matches(pattern, value) for pattern in patterns)
+    text = value.strip().casefold()
+    return any(_fits(_parts(pattern), text) for pattern in patterns)
 
 
 def covers(wide: str, narrow: str) -> bool:

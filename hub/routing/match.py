@@ -42,15 +42,16 @@ def match(documents: Iterable[Document], usagers: tuple[Usager, ...], demands: D
         return Match()
     if not named:
         return Match(code=903, reasons=(reason("no-ins"),))
-    candidates = _candidates(named, usagers)
     if not _are_one_person(named):
-        return _uncertain(906, "several-identities", candidates)
-    found = _match_one(named[0], usagers, candidates, demands)
+        return _uncertain(906, "several-identities", _candidates(named, usagers))
+    found = match_one(named[0], usagers, (), demands)
     for other in named[1:]:  # the same person stated twice, once with fewer traits: the poorer one decides
         if found.outcome == "certain":
-            found = _match_one(other, usagers, candidates, demands)
+            found = match_one(other, usagers, (), demands)
     if found.outcome == "certain" and None in stated:
         return _uncertain(903, "document-without-identity", found.candidates)
+    if found.code is not None:  # a human decides: only now is everybody compared
+        return uncertain(found.code, found.reasons, _candidates(named, usagers))
     return found
 
 
@@ -65,13 +66,14 @@ def _are_one_person(named: list[Identity]) -> bool:
     return True
 
 
-def _match_one(
+def match_one(
     identity: Identity, usagers: tuple[Usager, ...], candidates: tuple[Candidate, ...], demands: Demands
 ) -> Match:
+    """Whose the one identity is; `candidates` are told when it is not certain."""
     stated_ins = identity.ins
     if not stated_ins or not ins.is_ins_oid(identity.oid):
         return _uncertain(903, "no-ins", candidates)
-    crossed = _crossed(identity, demands.test)
+    crossed = crossed_of(identity, demands.test)
     if crossed:
         return _uncertain(904, crossed, candidates)
     holders = tuple(usager for usager in usagers if usager.identity.ins == stated_ins)
@@ -83,7 +85,7 @@ def _match_one(
     return _match_holder(identity, holders[0], candidates, demands)
 
 
-def _crossed(identity: Identity, test: bool) -> str | None:
+def crossed_of(identity: Identity, test: bool) -> str | None:
     """Test and production never meet (RH-42); a production INS has a right key (RH-43: test ones are often wrong)."""
     if identity.oid in ins.TEST_OIDS and not test:
         return "test-on-production"
@@ -111,7 +113,7 @@ def _match_holder(identity: Identity, usager: Usager, candidates: tuple[Candidat
         return _uncertain(*((905, "traits-incomplete") if stated_absent else (904, "record-incomplete")), candidates)
     if differing:
         return uncertain(904, tuple(reason(code) for code in differing), candidates)
-    return Match(outcome="certain", candidates=(_candidate(identity, usager),))
+    return Match(outcome="certain", candidates=(candidate_of(identity, usager),))
 
 
 def _difference(identity: Identity, usager: Usager, traits: tuple[Trait, ...]) -> str | None:
@@ -151,7 +153,7 @@ def _candidates(named: list[Identity], usagers: tuple[Usager, ...]) -> tuple[Can
 
 def _likeness(identity: Identity, usager: Usager) -> tuple[int, Candidate]:
     """0 for somebody else: a candidate shares the INS, or name and birth date, or both names, nearly at least."""
-    candidate = _candidate(identity, usager)
+    candidate = candidate_of(identity, usager)
     near = {trait.name for trait in candidate.traits if trait.agreement in ("equal", "close")}
     if used_name_stands_for_birth_name(identity, usager.identity):
         near.add("birth_name")
@@ -166,7 +168,8 @@ def _likeness(identity: Identity, usager: Usager) -> tuple[int, Candidate]:
     return 1 + 2 * equal + len(near), candidate
 
 
-def _candidate(identity: Identity, usager: Usager) -> Candidate:
+def candidate_of(identity: Identity, usager: Usager) -> Candidate:
+    """The usager beside what was stated."""
     return Candidate(
         usager_id=usager.id,
         record_number=usager.record_number,

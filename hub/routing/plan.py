@@ -7,14 +7,27 @@ filed on an uncertain identity, with a grave defect, or against the version rule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hub.message import Delivery, Hold, Plan, Reason, Receipt, Refusal, Step, Thought
+from hub.message import (
+    Classification,
+    Delivery,
+    Hold,
+    Match,
+    MessageClass,
+    Plan,
+    Reason,
+    Receipt,
+    Refusal,
+    Step,
+    Thought,
+)
 from hub.routing import versions
 from hub.routing.answers import receipt_steps
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Policy, Rulebook, is_member
 from hub.routing.rules import Route, conditions_of, first_match
+from hub.routing.tidings import is_own_letter, tidings_of
 from hub.routing.view import Seen, View, facts_of, sender_of, view_of
 
 REFUSED = 906  # a refusal is final and has no code of its own: the sender who asked must hear that nothing was filed
@@ -31,12 +44,24 @@ class _Deeds:
 def think(seen: Seen, rulebook: Rulebook) -> Thought:
     """The whole thought on one message. Never raises on what a message holds."""
     view = view_of(seen, rulebook)
-    route, tried = first_match(facts_of(seen, view, rulebook), rulebook.routes)
+    if is_own_letter(seen, rulebook.policy):
+        return _own_letter()
+    told = tidings_of(seen, view, rulebook)
+    if told.about == "known":  # then it is a report for sure: a bounce quotes a cut original
+        view = replace(view, grave=())
+    route, tried = first_match(facts_of(seen, view, rulebook, told.about, told.words), rulebook.routes)
     deeds = _deeds(seen, view, route, rulebook.policy)
-    steps = deeds.steps
+    steps = (*told.steps, *deeds.steps)
     if deeds.code is not None and route.then.receipt == "auto" and view.has_documents:
         steps += receipt_steps(seen.envelope, seen.parsed, rulebook.policy, deeds.code)
     return thought_of(view, Plan(rule=route.name, steps=in_order(steps), tried=tried))
+
+
+def _own_letter() -> Thought:
+    """Noted and closed: whatever a rule made of it would be told by one more letter."""
+    why = Reason("own-letter", "lettre que le hub a écrite lui-même à cette boîte")
+    found = Classification(message_class=MessageClass.LETTER, confidence=1.0, reasons=(why,))
+    return Thought(classification=found, match=Match(), plan=Plan(rule="own-letter"))
 
 
 def in_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:

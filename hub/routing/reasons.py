@@ -74,6 +74,17 @@ _DEFECTS: dict[str, str] = {
     "body-type": "Le format annoncé pour le corps du document n'est pas celui trouvé. Ouvrez-le pour vérifier.",
     "nul-flavor": "Une information du document est déclarée absente par l'expéditeur. Rien à faire si elle n'est "
     "pas utile.",
+    "type-id": "Le document ne se dit pas tout à fait conforme à la norme (CDA R2). Rien à faire s'il est lisible.",
+    "related-document": "Le document dit compléter ou transformer un autre document : il n'en remplace aucun.",
+    "label-differs": "Le document donne à son type un autre nom que celui de la liste officielle. Lisez-le avant de le "
+    "classer.",
+    "name-form": "Le nom de naissance n'est pas écrit en capitales sans accents, comme le veut l'identité nationale. "
+    "Comparez-le au dossier.",
+    "author-empty": "Le document ne dit ni qui l'a écrit, ni pour quelle structure. Demandez-le à l'expéditeur si "
+    "vous en avez besoin.",
+    "custodian-unnamed": "Le document ne nomme pas la structure qui le conserve. Rien à faire.",
+    "id-authority": "Un auteur ou un responsable du document n'a pas de numéro national. Rien à faire.",
+    "id-form": "Le numéro national d'un auteur ou responsable du document n'a pas la forme attendue. Rien à faire.",
     # the mail
     "too-large": "Le message dépasse la taille que le hub sait lire : il est conservé entier sans avoir été ouvert. "
     "Lisez-le dans la messagerie, ou demandez un envoi en plusieurs fois.",
@@ -200,7 +211,70 @@ _PLAN: dict[str, str] = {
     "d'office. Vérifiez l'adresse.",
 }
 
-_SENTENCES: dict[str, str] = {**_DEFECTS, **_MATCH, **_VERSIONS, **_PLAN}
+_ABOUT: dict[str, str] = {
+    # how the usager of a submission was found
+    "by-form": "L'usager a été reconnu par le formulaire rempli joint au message.",
+    "by-datamatrix": "L'usager a été reconnu par le code INS (DataMatrix) imprimé dans le PDF.",
+    "by-document": "L'usager a été reconnu par l'identité inscrite dans le document joint.",
+    "by-number": "L'usager a été reconnu par le numéro de dossier écrit dans l'objet ou dans le nom d'un fichier.",
+    "by-thread": "L'usager est celui du message auquel vous répondez.",
+    "by-name": "L'usager a été reconnu par son nom, son prénom et sa date de naissance, écrits dans l'objet.",
+    "no-usager-mark": "Le message ne porte ni document ni usager : il part comme un message ordinaire.",
+    # why nobody is certain
+    "no-usager": "Le message porte un document, mais rien ne dit de quel usager il s'agit. Donnez son numéro de "
+    "dossier.",
+    "number-unknown": "Le numéro de dossier écrit n'existe pas dans vos dossiers. Vérifiez-le.",
+    "number-of-several": "Le numéro de dossier écrit peut désigner plusieurs dossiers. Écrivez-le en entier, entre "
+    "crochets.",
+    "number-like-a-year": "Le nombre écrit après « dossier » peut être une année : il ne suffit pas à désigner un "
+    "usager. Écrivez le numéro entre crochets.",
+    "thread-unknown": "Le message auquel vous répondez n'est rattaché à aucun usager dans vos dossiers.",
+    "thread-of-several": "Les messages auxquels vous répondez concernent plusieurs usagers. Dites duquel il s'agit.",
+    "name-unknown": "Aucun usager n'a exactement le nom, le prénom et la date de naissance écrits. Vérifiez-les, ou "
+    "donnez le numéro de dossier.",
+    "name-without-date": "Un nom est écrit sans date de naissance : il ne suffit pas à désigner un usager. Donnez le "
+    "numéro de dossier.",
+    "homonyms": "Plusieurs usagers ont ce nom, ce prénom et cette date de naissance. Donnez le numéro de dossier.",
+    "near-namesake": "Un autre usager a presque le même nom, le même prénom et la même date de naissance. Pour ne pas "
+    "les confondre, donnez le numéro de dossier.",
+    "too-many-alike": "Trop d'usagers ont ce nom ou cette date de naissance pour être sûr qu'un seul est concerné. "
+    "Donnez le numéro de dossier.",
+    "ins-in-text": "Un INS figure dans le texte du document : il montre de qui il peut s'agir, mais ne suffit pas. "
+    "Donnez le numéro de dossier.",
+    # what contradicts
+    "several-named": "Le message désigne deux personnes différentes. Dites laquelle est concernée, ou faites un envoi "
+    "par personne.",
+    "name-contradicts": "Le nom ou la date de naissance écrits dans le message ne sont pas ceux de l'usager désigné. "
+    "Vérifiez de qui il s'agit.",
+    "document-contradicts": "L'identité inscrite dans le document joint n'est pas celle de l'usager désigné. Vérifiez "
+    "que c'est le bon document.",
+    "another-ins-in-text": "Le texte du document porte un INS qui n'est pas celui de l'usager désigné (peut-être celui "
+    "d'un parent). Vérifiez que c'est le bon document.",
+    "names-a-sibling": "L'objet ou un nom de fichier porte le prénom d'un autre usager de même nom, peut-être un frère "
+    "ou une sœur. Vérifiez de qui il s'agit.",
+    "several-kinds-asked": "L'objet demande deux types de document à la fois : aucun n'a été retenu.",
+    # what a reply does not say clearly
+    "answer-empty": "Votre réponse ne contient pas de numéro de dossier.",
+    "answer-several": "Votre réponse contient plusieurs numéros de dossier.",
+    "answer-both": "Votre réponse donne un numéro et demande aussi d'annuler.",
+    "answer-denied": "Votre réponse dit de quel dossier il ne s'agit pas, mais pas duquel il s'agit.",
+    "answer-too-late": "Cet envoi n'attend plus de réponse : il est déjà parti, ou a été annulé.",
+}
+
+_SUBMISSIONS: dict[str, str] = {
+    "recipient-outside": "Cette adresse n'est pas dans l'espace de confiance MSSanté : rien ne lui a été envoyé. "
+    "Cherchez l'adresse MSSanté du destinataire dans l'annuaire, ou transmettez par un autre moyen sûr.",
+    "no-recipient": "Le message n'a aucun destinataire : rien n'est parti. Renvoyez-le avec une adresse.",
+    "too-many-recipients": "Le message a trop de destinataires pour un envoi au sujet d'un usager : rien n'est parti. "
+    "Vérifiez la liste, puis faites plusieurs envois.",
+    "archive-submitted": "Le message porte déjà une archive IHE_XDM : le hub n'envoie que celles qu'il a écrites. "
+    "Joignez le document lui-même, en PDF.",
+    "attachment-unsendable": "Une pièce jointe n'est ni un PDF ni un texte : elle ne peut pas partir comme document. "
+    "Enregistrez-la en PDF, puis renvoyez.",
+    "not-composed": "Le message à envoyer n'a pas pu être préparé : rien n'est parti.",
+}
+
+_SENTENCES: dict[str, str] = {**_DEFECTS, **_MATCH, **_VERSIONS, **_ABOUT, **_SUBMISSIONS, **_PLAN}
 CODES = frozenset(_SENTENCES)
 
 

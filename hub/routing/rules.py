@@ -6,9 +6,10 @@ tried with the value seen. Patterns have `*` and nothing else (`globs`); how a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -19,6 +20,7 @@ from hub.routing.globs import matches_any
 RESTRICTED = "restricted"  # of confidentiality: some code other than N
 NORMAL = "normal"
 NO_KIND = "unknown"
+DEEDS = ("file", "send", "note", "hold", "refuse")
 
 
 def _as_list(value: object) -> object:
@@ -53,24 +55,31 @@ class When(_Section):
     facility: Patterns | None = None
     match: Patterns | None = None
     report: Patterns | None = None
+    signature: Patterns | None = None
+    sending: Patterns | None = None
+    user: Patterns | None = None
+    recipient: Patterns | None = None
+    recipient_domain: Patterns | None = None
 
 
 class Then(_Section):
-    """What is done. Exactly one of file, note, hold and refuse; copies and notices beside it."""
+    """What is done. Exactly one of file, send, note, hold and refuse; copies and notices beside it."""
 
     file: Literal[True] | None = None
+    send: Literal[True] | None = None
     note: Sentence | None = None
     hold: Sentence | None = None
     refuse: Sentence | None = None
     copy_to: Addresses = Field(default=(), alias="copy")
     notify: Addresses = ()
     receipt: Literal["auto", "never"] = "auto"
+    signed: Literal["auto", "never", "always"] = "auto"
 
     @model_validator(mode="after")
     def _decides_once(self) -> Then:
-        chosen = [name for name in ("file", "note", "hold", "refuse") if getattr(self, name) is not None]
+        chosen = [name for name in DEEDS if getattr(self, name) is not None]
         if len(chosen) != 1:
-            raise ValueError("exactly one of file, note, hold and refuse is expected")
+            raise ValueError(f"exactly one of {', '.join(DEEDS)} is expected")
         return self
 
 
@@ -85,15 +94,34 @@ class Route(_Section):
 class RoutesFile(_Section):
     """The whole of `routes.yaml`."""
 
-    rules: Annotated[tuple[Route, ...], Field(min_length=1)]
+    rules: Annotated[tuple[Route, ...], Field(min_length=1)]  # what comes in
+    submissions: tuple[Route, ...] = ()  # what people of ours want sent, asked for each recipient
+
+
+Holds = Callable[[tuple[str, ...], Any], bool]  # (patterns, the fact: a text or several)
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of a rule: as it is shown, what it looks at (`Facts`), and how that is held against `patterns`."""
+
+    shown: str
+    looks_at: str
+    patterns: tuple[str, ...]
+    holds: Holds
+
+
+@dataclass(frozen=True)
 class NumberedRoute:
     """A rule and the line of the file where it starts."""
 
     route: Route
     line: int
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Made once, for every message asks each rule."""
+        return tuple(_condition(field, patterns) for field, patterns in conditions_of(self.route))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,48 +139,62 @@ class Facts:
     facility: str = ""
     match: tuple[str, ...] = ()  # the outcome and the code
     report: tuple[str, ...] = ()  # what a receipt says: its action or disposition, and its error
+    signature: str = ""  # absent, or the outcome of the verdict on it
+    sending: str = ""  # whether a receipt is about a sending of ours: known, disputed, unclear, unknown
+    user: str = ""  # who submitted it
+    recipient: str = ""
+    recipient_domain: str = ""
 
 
-def _one(value: str) -> Callable[[Sequence[str]], bool]:
-    return lambda patterns: bool(value) and matches_any(patterns, value)
+def _one(patterns: tuple[str, ...], value: str) -> bool:
+    return bool(value) and matches_any(patterns, value)
 
 
-def _every(values: tuple[str, ...]) -> Callable[[Sequence[str]], bool]:
+def _every(patterns: tuple[str, ...], values: tuple[str, ...]) -> bool:
     """A message is filed whole or not at all: every document must match."""
-    return lambda patterns: bool(values) and all(bool(value) and matches_any(patterns, value) for value in values)
+    return bool(values) and all(bool(value) and matches_any(patterns, value) for value in values)
 
 
-def _some(values: tuple[str, ...]) -> Callable[[Sequence[str]], bool]:
-    return lambda patterns: any(matches_any(patterns, value) for value in values)
+def _some(patterns: tuple[str, ...], values: tuple[str, ...]) -> bool:
+    return any(matches_any(patterns, value) for value in values)
 
 
-def _looked_at(facts: Facts) -> dict[str, tuple[str, Callable[[Sequence[str]], bool]]]:
-    """For each condition: the value as it is shown, and how it is held against patterns."""
-    return {
-        "mailbox": (facts.mailbox, _one(facts.mailbox)),
-        "sender": (facts.sender, _one(facts.sender)),
-        "domain": (facts.domain, _one(facts.domain)),
-        "message_class": (facts.message_class, _one(facts.message_class)),
-        "kind": (", ".join(facts.kinds), _every(facts.kinds)),
-        "type_code": (", ".join(facts.type_codes), _every(facts.type_codes)),
-        "urgency": (facts.urgency, _one(facts.urgency)),
-        "confidentiality": (", ".join(facts.confidentiality), _some(facts.confidentiality)),
-        "facility": (facts.facility, _one(facts.facility)),
-        "match": (", ".join(facts.match), _some(facts.match)),
-        "report": (", ".join(facts.report), _some(facts.report)),
-    }
+# For each field of `When`: the fact that it looks at, and how that is held against the patterns.
+_LOOKED_AT: dict[str, tuple[str, Holds]] = {
+    "mailbox": ("mailbox", _one),
+    "sender": ("sender", _one),
+    "domain": ("domain", _one),
+    "message_class": ("message_class", _one),
+    "kind": ("kinds", _every),
+    "type_code": ("type_codes", _every),
+    "urgency": ("urgency", _one),
+    "confidentiality": ("confidentiality", _some),
+    "facility": ("facility", _one),
+    "match": ("match", _some),
+    "report": ("report", _some),
+    "signature": ("signature", _one),
+    "sending": ("sending", _one),
+    "user": ("user", _one),
+    "recipient": ("recipient", _one),
+    "recipient_domain": ("recipient_domain", _one),
+}
+
+
+def _condition(field: str, patterns: tuple[str, ...]) -> Condition:
+    looks_at, holds = _LOOKED_AT[field]
+    return Condition(f"{written(field)}: {', '.join(patterns)}", looks_at, patterns, holds)
 
 
 def first_match(facts: Facts, routes: tuple[NumberedRoute, ...]) -> tuple[Route, tuple[RuleTried, ...]]:
     """The deciding rule, and every rule tried up to it. The last rule has no condition, so one always matches."""
-    looked_at = _looked_at(facts)
     tried: list[RuleTried] = []
     for numbered in routes:
-        conditions = []
-        for field, patterns in conditions_of(numbered.route):
-            seen, holds = looked_at[field]
-            conditions.append((f"{written(field)}: {', '.join(patterns)}", seen, holds(patterns)))
-        matched = all(held for _, _, held in conditions)
+        conditions, matched = [], True
+        for asked in numbered.conditions:
+            fact = getattr(facts, asked.looks_at)
+            held = asked.holds(asked.patterns, fact)
+            conditions.append((asked.shown, fact if isinstance(fact, str) else ", ".join(fact), held))
+            matched = matched and held
         tried.append(
             RuleTried(name=numbered.route.name, line=numbered.line, matched=matched, conditions=tuple(conditions))
         )
@@ -167,7 +209,8 @@ def conditions_of(route: Route) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def written(field: str) -> str:
-    return "class" if field == "message_class" else field
+    """How the file writes a condition or a deed."""
+    return {"message_class": "class", "copy_to": "copy"}.get(field, field)
 
 
 def no_kind_name(kind: str | None) -> str:

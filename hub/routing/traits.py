@@ -34,7 +34,10 @@ def compare(stated: Identity, known: Identity) -> tuple[Trait, ...]:
 
 
 def agreement_of(traits: tuple[Trait, ...], name: str) -> Agreement:
-    return next((trait.agreement for trait in traits if trait.name == name), "absent")
+    for trait in traits:
+        if trait.name == name:
+            return trait.agreement
+    return "absent"
 
 
 def used_name_stands_for_birth_name(stated: Identity, known: Identity) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hub.message import (
+    Answer,
     Classification,
     Defect,
     Envelope,
@@ -18,6 +19,8 @@ from hub.message import (
     MessageClass,
     ParsedMessage,
     Reason,
+    Sending,
+    Subjects,
     Usager,
 )
 from hub.routing.classify import AUTOMATIC, SURE, classify
@@ -29,18 +32,23 @@ from hub.routing.rules import NORMAL, RESTRICTED, Facts, no_kind_name
 DISAGREEMENTS = frozenset({"id-differs", "type-differs", "date-differs"})
 UNREAD = frozenset({"unread-attachment", "nested-archive"})
 CONSEQUENCES = frozenset({"no-ins", "document-without-identity"})  # of a document that could not be read
+NO_SUBJECTS = Subjects()
 DOCUMENT_CLASSES = frozenset({MessageClass.XDM, MessageClass.DOCUMENT})
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """All that the mind may look at. `usagers` are the candidates of the records for `identities(parsed)`, `versions`
-    what is filed under the ids of the documents."""
+    what is filed under the ids of the documents, `subjects` whom the records know under `asked_of(parsed)` (submissions
+    only)."""
 
     envelope: Envelope
     parsed: ParsedMessage
     usagers: tuple[Usager, ...] = ()
     versions: tuple[FiledVersion, ...] = ()
+    subjects: Subjects = NO_SUBJECTS
+    sendings: tuple[Sending, ...] = ()  # those that the keys of a report name (`report_keys`)
+    answer: Answer | None = None  # when it answers a letter about a held submission; `subjects` are then whom it names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +132,8 @@ def _doubted(found: Match, grave: tuple[Defect, ...]) -> Match:
     return uncertain(code, (*reasons, *lacking), found.candidates)
 
 
-def facts_of(seen: Seen, view: View, rulebook: Rulebook) -> Facts:
+def facts_of(seen: Seen, view: View, rulebook: Rulebook, sending: str = "", told: tuple[str, ...] = ()) -> Facts:
+    """`sending` and `told`: what a report is about, and says (`hub.routing.tidings`)."""
     parsed = seen.parsed
     sender = sender_of(seen)
     documents = parsed.documents if view.has_documents else ()
@@ -141,8 +150,17 @@ def facts_of(seen: Seen, view: View, rulebook: Rulebook) -> Facts:
         confidentiality=(*codes, restricted) if documents else (),
         facility=_facility(seen, view.match),
         match=(view.match.outcome, *([str(view.match.code)] if view.match.code else [])),
-        report=_report(parsed, view),
+        report=tuple(dict.fromkeys((*_report(parsed, view), *told))),
+        signature=_signature(parsed),
+        sending=sending,
     )
+
+
+def _signature(parsed: ParsedMessage) -> str:
+    """`unproven` too when there is one that nobody judged."""
+    if parsed.verdict is None:
+        return "absent" if parsed.signature.form == "none" else "unproven"
+    return parsed.verdict.outcome
 
 
 def sender_of(seen: Seen) -> str:
@@ -158,8 +176,8 @@ def _facility(seen: Seen, found: Match) -> str:
     """The establishment of the usager found (RH-46): known for certain, or not at all."""
     if found.outcome != "certain":
         return ""
-    chosen = next(usager for usager in seen.usagers if usager.id == found.candidates[0].usager_id)
-    return chosen.facility or ""
+    known = (*seen.usagers, *seen.subjects.usagers)
+    return next((one.facility or "" for one in known if one.id == found.candidates[0].usager_id), "")
 
 
 def _report(parsed: ParsedMessage, view: View) -> tuple[str, ...]:

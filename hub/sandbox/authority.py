@@ -65,6 +65,14 @@ class Authority:
             f"client-{structure}", _subject(organisation, structure, service), ExtendedKeyUsageOID.CLIENT_AUTH, []
         )
 
+    def signing(self, address: str, organisation: str, structure: str) -> Leaf:
+        """The leaf with which a mailbox signs what it sends, like a SERV certificate of usage S/MIME."""
+        name = re.sub(r"[^a-z0-9.-]", "-", address.lower())
+        subject = _subject(organisation, structure, address)
+        return self._leaf(
+            f"signature-{name}", subject, ExtendedKeyUsageOID.EMAIL_PROTECTION, [x509.RFC822Name(address)]
+        )
+
     def _make_root(self) -> None:
         for stale in self.folder.glob("*.pem"):
             stale.unlink()  # leaves of a root that is gone or expired are worth nothing

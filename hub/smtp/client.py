@@ -20,9 +20,9 @@ from datetime import timedelta
 import aiosmtplib
 
 from hub.errors import Misconfigured, Permanent, Temporary, UncertainDelivery
-from hub.ports import Outgoing
+from hub.ports import DsnAsked, Outgoing
 from hub.settings import Endpoint, Sending
-from hub.smtp import answers, opening
+from hub.smtp import answers, opening, parameters
 from hub.smtp.content import dotted
 from hub.smtp.route import Route
 
@@ -44,13 +44,19 @@ class _DiedEarly(Exception):
     """The connection was dead before MAIL was accepted: nothing was said of the message."""
 
 
+class _RefusedAsking(Exception):
+    """The server did not take the DSN parameters: nothing was said of the message."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A checked envelope and the mail to send; `sender` "" is the empty return path."""
+    """A checked envelope and the mail to send; `sender` "" is the empty return path. `ask`: what to ask the operator to
+    tell, None for nothing."""
 
     sender: str
     recipient: str
     mail: Outgoing
+    ask: DsnAsked | None = None
 
 
 class SmtpSender:
@@ -67,12 +73,12 @@ class SmtpSender:
                 shared[key] = _Line(route, sending, answer_after_dot.total_seconds())
             self._lines[mailbox] = shared[key]
 
-    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing) -> str:
+    async def send(self, mailbox: str, sender: str, recipient: str, mail: Outgoing, ask: DsnAsked | None = None) -> str:
         line = self._lines.get(mailbox)
         if line is None:
             raise Permanent(f"mailbox {mailbox} has no way out in the settings", answers.REFUSED)
         checked_sender = answers.checked_address(sender) if sender else ""
-        return await line.send(_Letter(checked_sender, answers.checked_address(recipient), mail))
+        return await line.send(_Letter(checked_sender, answers.checked_address(recipient), mail, ask))
 
     async def close(self) -> None:
         """Say QUIT on every open connection. Safe to call twice; a later `send` opens a new one."""
@@ -93,6 +99,7 @@ class _Line:
         self._idle: asyncio.TimerHandle | None = None
         self._farewell: asyncio.Task[None] | None = None
         self._unreachable: tuple[float, Temporary] | None = None  # until when no mail tries; why
+        self._refuses_asking = False  # on this connection
 
     async def send(self, letter: _Letter) -> str:
         asked_at = asyncio.get_running_loop().time()
@@ -133,6 +140,7 @@ class _Line:
 
     def _drop(self) -> None:
         smtp, self._smtp = self._smtp, None
+        self._refuses_asking = False
         if smtp is not None:
             _abort(smtp)
 
@@ -154,7 +162,19 @@ class _Line:
     # --- one mail ---------------------------------------------------------------------------------------------
 
     async def _transaction(self, smtp: aiosmtplib.SMTP, letter: _Letter) -> str:
-        options = _mail_options(smtp, letter.mail)
+        """Asks for a DSN where it may. A server that offers DSN and refuses its parameters is asked once more without
+        (MSS-95: an operator refused ORCPT): a notice less is better than a mail less."""
+        may_ask = self._route.asks_dsn and not self._refuses_asking and smtp.supports_extension("dsn")
+        if letter.ask is not None and may_ask and letter.sender:  # no notice without return path (RFC 3461 §6.2)
+            try:
+                return await self._dialogue(smtp, letter, letter.ask)
+            except _RefusedAsking:
+                self._refuses_asking = True
+                log.warning("the operator at %s refuses the DSN parameters that it offers", self._route.endpoint.host)
+        return await self._dialogue(smtp, letter, None)
+
+    async def _dialogue(self, smtp: aiosmtplib.SMTP, letter: _Letter, ask: DsnAsked | None) -> str:
+        options = parameters.of_mail(smtp.esmtp_extensions, letter.mail, ask)
         try:
             reply = await smtp.execute_command(
                 b"MAIL", f"FROM:<{letter.sender}>".encode("ascii"), *options, timeout=self._seconds
@@ -163,11 +183,23 @@ class _Line:
             raise _DiedEarly(f"connection lost at MAIL ({type(error).__name__})") from None
         if reply.code == 421:  # the server closes an idle connection with its next reply (RFC 5321 §3.8)
             raise _DiedEarly(f"MAIL refused: {answers.words_of(reply.code, reply.message)}")
+        if ask is not None:
+            await self._check_asking(smtp, reply)
         await self._expect(smtp, "MAIL", reply, 250)
         rcpt = f"TO:<{letter.recipient}>".encode("ascii")
-        await self._expect(smtp, "RCPT", await self._say(smtp, "RCPT", b"RCPT", rcpt), 250, 251, 252)
+        reply = await self._say(smtp, "RCPT", b"RCPT", rcpt, *parameters.of_recipient(letter.recipient, ask))
+        if ask is not None:
+            await self._check_asking(smtp, reply)
+        await self._expect(smtp, "RCPT", reply, 250, 251, 252)
         await self._expect(smtp, "DATA", await self._say(smtp, "DATA", b"DATA"), 354)
         return await self._content(smtp, letter.mail)
+
+    async def _check_asking(self, smtp: aiosmtplib.SMTP, reply: aiosmtplib.SMTPResponse) -> None:
+        """Raises _RefusedAsking, the connection ready for the same mail once more."""
+        if reply.code not in parameters.REFUSALS or not smtp.is_connected:
+            return
+        if (await self._say(smtp, "RSET", b"RSET")).code == 250:
+            raise _RefusedAsking
 
     async def _say(self, smtp: aiosmtplib.SMTP, stage: str, *words: bytes) -> aiosmtplib.SMTPResponse:
         try:
@@ -297,19 +329,6 @@ class _Line:
                 reply = await smtp.execute_command(b"")
             if reply.code != 235:
                 raise aiosmtplib.SMTPAuthenticationError(reply.code, reply.message)
-
-
-def _mail_options(smtp: aiosmtplib.SMTP, mail: Outgoing) -> list[bytes]:
-    """ESMTP parameters of MAIL. Raises Permanent for a message over the server's announced size (RFC 1870)."""
-    options = []
-    if smtp.supports_extension("size"):
-        most = smtp.esmtp_extensions["size"].strip()
-        if most.isdecimal() and 0 < int(most) < mail.size:
-            raise Permanent(f"message of {mail.size} bytes, the server takes {most}", answers.TOO_LARGE)
-        options.append(b"SIZE=%d" % mail.size)
-    if smtp.supports_extension("8bitmime") and not mail.is_ascii:
-        options.append(b"BODY=8BITMIME")
-    return options
 
 
 def _abort(smtp: aiosmtplib.SMTP) -> None:

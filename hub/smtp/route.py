@@ -20,7 +20,8 @@ class Route:
 
     Routes of the same `line` with the same endpoint and credentials share one connection; set it to what makes two
     routes the same towards the operator (its name and the certificate's file). Without `line` a route shares with
-    none: credentials of one mailbox never serve another (RH-01).
+    none: credentials of one mailbox never serve another (RH-01). `asks_dsn` False: the operator offers DSN and stumbles
+    over it (RH-54).
     """
 
     endpoint: Endpoint
@@ -30,6 +31,7 @@ class Route:
     password: str = field(default="", repr=False)
     make_password: Callable[[], str] | None = None
     line: str = ""
+    asks_dsn: bool = True
 
     def shares_with(self) -> tuple[object, ...] | None:
         """Equal for routes that may use one connection, None for a route that may not share."""

@@ -13,6 +13,7 @@ from hub.spool.janitor import Cleaned
 from hub.spool.ledger import LedgerSide
 from hub.spool.lookout import LookoutSide
 from hub.spool.states import MessageState, StepState
+from hub.spool.submission import SubmissionSide
 from hub.spool.views import MessageSummary, StepSummary, ViewSide
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
 ]
 
 
-class SqlSpool(IntakeSide, CarrySide, ViewSide, LedgerSide, LookoutSide):
-    """`hub.ports.Intake` and `hub.ports.Spool`. One for a process: it remembers the leases that it holds."""
+class SqlSpool(IntakeSide, SubmissionSide, CarrySide, ViewSide, LedgerSide, LookoutSide):
+    """`hub.ports.Intake`, `hub.ports.Submissions` and `hub.ports.Spool`. One for a process: it remembers the leases
+    that it holds."""

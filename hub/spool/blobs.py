@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
@@ -55,20 +56,24 @@ class BlobStore:
     def name(self, connection: Connection, blob: StoredBlob) -> None:
         """Insert its row in the caller's transaction; nothing when the row is already there. Raises Temporary when
         the file went away before it was named (the janitor took it for a leftover): write the blob again."""
+        connection.execute(insert_new_blob(connection), self._row(connection, blob))
+
+    def name_all(self, connection: Connection, blobs: Iterable[StoredBlob]) -> None:
+        """`name` for each, by one statement."""
+        connection.execute(insert_new_blob(connection), [self._row(connection, blob) for blob in blobs])
+
+    def _row(self, connection: Connection, blob: StoredBlob) -> dict[str, object]:
         if blob.sealed is None:
             janitor.keep_out(connection)
             if not self._folder.path(blob.sha256).is_file():
                 raise Temporary(f"blob {blob.sha256[:12]}: its file went away before it was named")
-        connection.execute(
-            insert_new_blob(connection),
-            {
-                "sha256": blob.sha256,
-                "size": blob.size,
-                "key_id": blob.key_id,
-                "sealed": blob.sealed,
-                "created_at": self._clock(),
-            },
-        )
+        return {
+            "sha256": blob.sha256,
+            "size": blob.size,
+            "key_id": blob.key_id,
+            "sealed": blob.sealed,
+            "created_at": self._clock(),
+        }
 
     async def open(self, sha256: str) -> Raw:
         """Raises Damaged (altered, missing), Temporary (disk); so do the pieces."""

@@ -16,7 +16,20 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.encoding import step_name
 from hub.errors import Permanent
-from hub.message import Delivery, Envelope, Filing, Handover, Hold, Outcome, Receipt, Step, Thought
+from hub.message import (
+    Composition,
+    Delivery,
+    Envelope,
+    Filing,
+    Handover,
+    Hold,
+    News,
+    Outcome,
+    Receipt,
+    Release,
+    Step,
+    Thought,
+)
 from hub.ports import Effect, OpenStep, Ready
 from hub.raw import Raw
 from hub.spool import statements as sql
@@ -56,9 +69,8 @@ class CarrySide(LeaseSide):
             state, due_at = state_after(steps, lease.set_out_at)
             closed_at = now if state is MessageState.DONE else None
             changes = {"to_state": state.value, "due": due_at, "closed": closed_at}
-            self._fenced(connection, sql.PLAN, message_id, lease, changes | self._thought_columns(message_id, thought))
-            if state is not MessageState.PLANNED:
-                self._fenced(connection, sql.GIVE_BACK, message_id, lease, {})
+            plan = sql.PLAN if state is MessageState.PLANNED else sql.PLAN_AND_SETTLE
+            self._fenced(connection, plan, message_id, lease, changes | self._thought_columns(message_id, thought))
             self._add_steps(connection, message_id, steps, now)
             if state is MessageState.HELD:
                 for hold in holds_for_failures(steps):
@@ -278,15 +290,7 @@ class CarrySide(LeaseSide):
     def _opened(self, steps: Mapping[int, StepFacts] | tuple[StepFacts, ...], now: datetime) -> tuple[OpenStep, ...]:
         listed = steps.values() if isinstance(steps, Mapping) else steps
         return tuple(
-            OpenStep(
-                number=step.number,
-                step=step.step,
-                stage=step.stage,
-                attempts=step.attempts,
-                outgoing_id=step.outgoing_id,
-            )
-            for step in listed
-            if step.is_open and self._patience.is_due(step.due_at, now)
+            self._patience.opened(step) for step in listed if step.is_open and self._patience.is_due(step.due_at, now)
         )
 
     def _open_step(self, steps: Mapping[int, StepFacts], number: int) -> StepFacts:
@@ -315,6 +319,12 @@ def _request(step: Step) -> str:
             return f"code {step.code}"
         case Delivery():
             return step.content
+        case Composition():
+            return f"sending {step.sending} usager {step.usager_id} by {step.by}"
+        case Release():
+            return f"message {step.message} usager {step.usager_id or 'none'} by {step.by}"
+        case News():
+            return f"sending {step.sending} {step.rung} {step.status}".rstrip()
         case Handover():
             return f"document {step.document}"
         case Hold():

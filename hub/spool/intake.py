@@ -8,23 +8,27 @@ another message, whatever the server says. What raises has written nothing: fetc
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from hub import journal
 from hub.database import storable
 from hub.errors import Temporary
 from hub.message import Door
 from hub.ports import Accepted, Arrival, BlobSink, StoredBlob
-from hub.spool.side import Side
+from hub.spool.side import HUB, Side
 from hub.spool.sink import Sink
 from hub.spool.statements import (
     ADD_MESSAGE,
     ADD_SEEN,
     FIND_SEEN,
+    FIND_SEEN_BETWEEN,
     FIND_TWIN,
     MARK_MESSAGE,
     MARK_SEEN,
@@ -65,9 +69,60 @@ class IntakeSide(Side):
 
     async def accept(self, arrival: Arrival, blob: BlobSink, door: Door = Door.IMAP) -> Accepted:
         """A UID of 0 says that the arrival has none (a file, another door). Raises Temporary (disk, database)."""
-        if not isinstance(blob, Sink):
-            raise TypeError("accept takes a blob of new_blob")
-        stored = await blob.finish()
+        return await self._accept_stored(arrival, await _sink(blob).finish(), door)
+
+    async def accept_all(self, arrived: Sequence[tuple[Arrival, BlobSink]]) -> list[Accepted | BaseException]:
+        """`accept` for each (all from one mailbox, each with its UID): what became of it, in order. All in one
+        transaction and by a few statements when they are all new (the usual batch), else each by itself."""
+        sinks = [_sink(blob) for _, blob in arrived]
+        if all(sink.is_small for sink in sinks):
+            stored = [await _finished(sink) for sink in sinks]
+        else:
+            stored = list(await asyncio.gather(*map(_finished, sinks)))  # their waits for the disk overlap
+        pairs = zip(arrived, stored, strict=True)
+        ready = [(arrival, one) for (arrival, _), one in pairs if isinstance(one, StoredBlob)]
+        accepted = iter(await self._accept_ready(ready))
+        return [next(accepted) if isinstance(one, StoredBlob) else one for one in stored]
+
+    async def _accept_ready(self, ready: Sequence[tuple[Arrival, StoredBlob]]) -> Sequence[Accepted | BaseException]:
+        now = self._clock()
+        accepted: list[Accepted] = []
+        if len(ready) > 1:
+            with suppress(Exception):  # one of them cannot be written: alone, each tells what became of it
+                accepted = await self._database.write(lambda c: self._accept_new(c, ready, now))
+        if accepted:
+            return accepted
+        each = (self._accept_stored(arrival, stored, Door.IMAP) for arrival, stored in ready)
+        return await asyncio.gather(*each, return_exceptions=True)
+
+    def _accept_new(
+        self, connection: Connection, ready: Sequence[tuple[Arrival, StoredBlob]], now: datetime
+    ) -> list[Accepted]:
+        """All of them at once; nothing when one may have been met before."""
+        prints = [fingerprint(arrival.mailbox, arrival.message_id, stored.sha256) for arrival, stored in ready]
+        if len(set(prints)) < len(prints) or self._may_know(connection, [arrival for arrival, _ in ready], prints):
+            return []
+        ids = [self._new_id() for _ in ready]
+        messages, seen, deeds = [], [], []
+        for id, print_, (arrival, stored) in zip(ids, prints, ready, strict=True):
+            messages.append(self._row(id, arrival, stored, Door.IMAP, print_, now, is_uid_taken=False))
+            seen.append(_seen_row(arrival, id, now))
+            deeds.append(journal.Deed("accept", _where(arrival, Door.IMAP), f"sha256 {stored.sha256}", id))
+        self._blobs.name_all(connection, [stored for _, stored in ready])
+        connection.execute(ADD_MESSAGE, messages)
+        connection.execute(ADD_SEEN, seen)
+        journal.append_all(connection, now.astimezone(self._zone), HUB, deeds)
+        return [Accepted(id, new=True) for id in ids]
+
+    def _may_know(self, connection: Connection, arrivals: Sequence[Arrival], prints: Iterable[str]) -> bool:
+        """One of them, or another message between their UIDs."""
+        first, uids = arrivals[0], [arrival.uid for arrival in arrivals]
+        between = {"box": first.mailbox, "epoch": first.uidvalidity, "low": min(uids), "high": max(uids)}
+        if connection.execute(FIND_SEEN_BETWEEN, between).first() is not None:
+            return True
+        return any(connection.execute(FIND_TWIN, {"print": print_}).first() is not None for print_ in prints)
+
+    async def _accept_stored(self, arrival: Arrival, stored: StoredBlob, door: Door) -> Accepted:
         now = self._clock()
         for _ in range(RACES):
             try:
@@ -95,9 +150,8 @@ class IntakeSide(Side):
         if before is not None:
             connection.execute(MOVE_SEEN, {**place, "to": twin, "now": now})
         elif arrival.uid:
-            seen = {"mailbox": arrival.mailbox, "uidvalidity": arrival.uidvalidity, "uid": arrival.uid}
-            connection.execute(ADD_SEEN, {**seen, "message": twin, "seen_at": now, "marked_at": None})
-        where = f"{door.value} {arrival.mailbox} {arrival.uidvalidity}/{arrival.uid}"
+            connection.execute(ADD_SEEN, _seen_row(arrival, twin, now))
+        where = _where(arrival, door)
         request = where if before is None else f"{where} uid-reused"
         self._note(connection, now, "accept" if new else "twin", twin, request, f"sha256 {stored.sha256}")
         return Accepted(twin, new=new)
@@ -169,6 +223,35 @@ class IntakeSide(Side):
             connection.execute(move_cursor(connection), row)
 
         await self._database.write(work, durable=False)  # taken back, the same UIDs are compared again
+
+
+def _sink(blob: BlobSink) -> Sink:
+    if not isinstance(blob, Sink):
+        raise TypeError("accept takes a blob of new_blob")
+    return blob
+
+
+async def _finished(sink: Sink) -> StoredBlob | Exception:
+    """What keeps one message from being stored is told of it alone."""
+    try:
+        return await sink.finish()
+    except Exception as error:
+        return error
+
+
+def _where(arrival: Arrival, door: Door) -> str:
+    return f"{door.value} {arrival.mailbox} {arrival.uidvalidity}/{arrival.uid}"
+
+
+def _seen_row(arrival: Arrival, message_id: str, now: datetime) -> dict[str, object]:
+    return {
+        "mailbox": arrival.mailbox,
+        "uidvalidity": arrival.uidvalidity,
+        "uid": arrival.uid,
+        "message": message_id,
+        "seen_at": now,
+        "marked_at": None,
+    }
 
 
 def fingerprint(mailbox: str, message_id: str | None, sha256: str) -> str:

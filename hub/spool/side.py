@@ -110,7 +110,7 @@ class Side:
         deeds: Iterable[journal.Deed],
         author: str = HUB,
     ) -> None:
-        told = [journal.Deed(deed.action, deed.request, impersonal(deed.answer)) for deed in deeds]
+        told = [journal.Deed(deed.action, deed.request, impersonal(deed.answer), deed.message) for deed in deeds]
         journal.append_all(connection, now.astimezone(self._zone), author, told, message)
 
     def _sealed_thought(self, message_id: str, thought: Thought) -> bytes:
@@ -166,6 +166,7 @@ def envelope_of(row: Row[Any]) -> Envelope:
         size=row.size,
         sha256=row.sha256,
         test=row.test,
+        by=row.submitted_by or "",
     )
 
 

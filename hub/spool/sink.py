@@ -30,9 +30,9 @@ class SealingStream(Protocol):
     @property
     def key_id(self) -> str: ...
 
-    def write(self, piece: bytes) -> bytes: ...
+    def write(self, piece: bytes | bytearray) -> bytes | bytearray: ...
 
-    def finish(self) -> bytes: ...
+    def finish(self) -> bytes | bytearray: ...
 
 
 class BlobSealer(Sealer, Protocol):
@@ -62,11 +62,23 @@ class BlobFolder:
         there may have been made a moment ago by another process: its entry is fsynced too, once."""
         if folder in self._durable:
             return
+        if folder.parent == self.root and len(folder.name) == 2:
+            self._make_all()
+            return
         if folder != self.root:
             self.make(folder.parent)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(folder.parent)
         self._durable.add(folder)
+
+    def _make_all(self) -> None:
+        """All 256 at once, with one fsync: one at a time, each would cost the message that comes first its own."""
+        self.make(self.root)
+        folders = [self.root / f"{number:02x}" for number in range(256)]
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(self.root)
+        self._durable.update(folders)
 
 
 class Sink:
@@ -78,20 +90,24 @@ class Sink:
         self._sealer = sealer
         self._inline_most = inline_most
         self._inline = inline
-        self._held = bytearray()
-        self._digest = hashlib.sha256()
+        self._held: bytes | bytearray = b""  # a message that comes in one piece is never copied
         self._stream: SealingStream | None = None
         self._file: BinaryIO | None = None
         self._draft: Path | None = None
         self._stored: StoredBlob | None = None
         self._broken = False
 
+    @property
+    def is_small(self) -> bool:
+        """It needs no file: `finish` waits for no disk."""
+        return self._file is None and self.size <= self._inline_most
+
     async def write(self, piece: bytes) -> None:
         """Raises Temporary (disk full): the sink is of no use any more."""
         if self._stored is not None or self._broken:
             raise Temporary("a blob was written to after its end")
         self.size += len(piece)
-        self._held += piece
+        self._hold(piece)
         if self.size > self._inline_most and len(self._held) >= BATCH:
             await self._on_disk(self._flush)
 
@@ -99,9 +115,9 @@ class Sink:
         """Make it durable. Repeating gives the same blob. Raises Temporary (disk full)."""
         if self._broken:
             raise Temporary("a blob was not written whole")
-        if self._stored is None and self._file is None and self.size <= self._inline_most:
+        if self._stored is None and self.is_small:
             self._stored = self._inline(bytes(self._held))
-            self._held.clear()
+            self._held = b""
         elif self._stored is None:
             await self._on_disk(self._complete)
         assert self._stored is not None
@@ -111,8 +127,16 @@ class Sink:
         """Forget it; nothing when it is finished."""
         if self._stored is None and not self._broken:
             self._broken = True
-            self._held.clear()
+            self._held = b""
             await asyncio.to_thread(self._drop)
+
+    def _hold(self, piece: bytes) -> None:
+        if not self._held:
+            self._held = bytes(piece)
+            return
+        if isinstance(self._held, bytes):
+            self._held = bytearray(self._held)
+        self._held += piece
 
     async def _on_disk(self, work: Callable[[], None]) -> None:
         """Run one disk step in a thread. A cancelled caller waits for it: no thread writes to a sink that is gone."""
@@ -134,8 +158,8 @@ class Sink:
         assert self._file is not None
         assert self._stream is not None
         self._digest.update(self._held)
-        self._file.write(self._stream.write(bytes(self._held)))
-        self._held.clear()
+        self._file.write(self._stream.write(self._held))
+        self._held = b""  # the stream has taken it over
 
     def _open(self) -> None:
         incoming = self._folder.root / INCOMING
@@ -145,6 +169,7 @@ class Sink:
         self._file = open(opened, "wb")  # noqa: SIM115  (closed by `_complete` or `_drop`)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._stream = self._sealer.sealing(STREAM_AAD)
+        self._digest = hashlib.sha256()
 
     def _complete(self) -> None:
         """fsync(file) < rename < fsync(folder): after this the blob survives a power cut (libs.md §10)."""

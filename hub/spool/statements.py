@@ -61,6 +61,7 @@ MARK_MESSAGE = (
 )
 FIND_TWIN = select(MESSAGE.c.id).where(MESSAGE.c.fingerprint == bindparam("print"))
 FIND_SEEN = select(SEEN.c.message).where(_THIS_UID)
+FIND_SEEN_BETWEEN = select(SEEN.c.uid).where(_EPOCH, SEEN.c.uid.between(bindparam("low"), bindparam("high"))).limit(1)
 ADD_MESSAGE = insert(MESSAGE)
 ADD_SEEN = insert(SEEN)
 MOVE_SEEN = update(SEEN).where(_THIS_UID).values(message=bindparam("to"), seen_at=bindparam("now"), marked_at=None)
@@ -111,6 +112,7 @@ ENVELOPE_COLUMNS = (
     MESSAGE.c.sha256,
     MESSAGE.c.size,
     MESSAGE.c.received_at,
+    MESSAGE.c.submitted_by,
 )
 TAKE_LEASE = (
     update(MESSAGE)
@@ -141,6 +143,7 @@ PLAN = (
         thought=bindparam("to_thought"),
     )
 )
+PLAN_AND_SETTLE = PLAN.values(lease_owner=None, lease_until=None)  # all is done with the plan: the lease ends
 PROGRESS = (
     update(MESSAGE)
     .where(_IS_OURS)
@@ -279,3 +282,10 @@ FIND_IDS = select(MESSAGE.c.id).where(MESSAGE.c.id >= bindparam("start"), MESSAG
 COUNT_STATES = select(MESSAGE.c.state, func.count()).group_by(MESSAGE.c.state)
 READ_THOUGHT = select(MESSAGE.c.thought).where(_IS_WANTED)
 READ_RECEIVED = select(MESSAGE.c.received_at).where(_IS_WANTED)
+FIND_SENT = (
+    select(STEP, MESSAGE.c.mailbox, MESSAGE.c.state.label("message_state"))
+    .join(MESSAGE, MESSAGE.c.id == STEP.c.message)
+    .where(STEP.c.outgoing_id.in_(bindparam("sent_as", expanding=True)))
+    .order_by(STEP.c.message, STEP.c.number)
+    .limit(bindparam("most"))
+)

@@ -16,7 +16,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.encoding import step_name
-from hub.message import Deferred, Delivery, Done, Failed, Handover, Hold, Outcome, Reason, Receipt, Step, Uncertain
+from hub.message import (
+    Composition,
+    Deferred,
+    Delivery,
+    Done,
+    Failed,
+    Handover,
+    Hold,
+    Outcome,
+    Reason,
+    Receipt,
+    Step,
+    Uncertain,
+)
+from hub.ports import OpenStep
 from hub.settings import Spooling
 
 
@@ -89,6 +103,18 @@ class Patience:
         waited = sum((min(first * 2.0 ** min(one, 30), most) for one in range(attempts)), timedelta())
         return waited >= self.spooling.give_up_after
 
+    def opened(self, step: StepFacts) -> OpenStep:
+        """The step as its carrier sees it."""
+        return OpenStep(
+            number=step.number,
+            step=step.step,
+            stage=step.stage,
+            attempts=step.attempts,
+            outgoing_id=step.outgoing_id,
+            is_uncertain=step.state is StepState.UNCERTAIN,
+            is_last_try=self.is_used_up(step.attempts + 1),
+        )
+
     def settle(self, step: StepFacts, outcome: Outcome, now: datetime) -> StepFacts:
         """The step after this outcome. What is to be tried again becomes FAILED when patience is used up."""
         match outcome:
@@ -103,8 +129,9 @@ class Patience:
             answer = f"gave up{'' if deferred else ', uncertain'}: {why}"
             return replace(step, state=StepState.FAILED, attempts=attempts, answer=answer, due_at=None)
         due_at = now + self.delay(attempts)
-        if isinstance(outcome, Deferred):
-            due_at = min(max(due_at, outcome.until), now + self.longest)
+        until = outcome.until if isinstance(outcome, Deferred | Uncertain) else None
+        if until is not None:
+            due_at = min(max(due_at, until), now + self.longest)
         state = StepState.DEFERRED if deferred else StepState.UNCERTAIN
         return replace(step, state=state, attempts=attempts, answer=why, due_at=due_at)
 
@@ -165,8 +192,13 @@ def staged(steps: Iterable[StepFacts], outgoing_ids: Mapping[int, str]) -> tuple
     )
 
 
+_LEAVES = Receipt | Delivery | Handover | Composition
+
+
 def _is_same_sending(one: Step, other: Step) -> bool:
-    if not isinstance(one, Receipt | Delivery | Handover) or not isinstance(other, Receipt | Delivery | Handover):
+    if isinstance(one, Composition) and isinstance(other, Composition):
+        return one.sending == other.sending
+    if not isinstance(one, _LEAVES) or not isinstance(other, _LEAVES):
         return False
     return replace(one, reason="") == replace(other, reason="")
 
@@ -192,6 +224,11 @@ _FAILED_TEXTS = {
     "delivery": "Un envoi prévu pour ce message n'a pas pu être fait. Vérifiez le destinataire, puis relancez l'envoi "
     "ou prévenez-le autrement.",
     "filing": "Un document de ce message n'a pas pu être classé." + _KEPT + " Classez-le à la main.",
+    "composition": "Le message à envoyer n'a pas pu être préparé."
+    + _KEPT
+    + " Corrigez la pièce jointe, puis renvoyez.",
+    "news": "Un avis sur un de vos envois n'a pas pu être noté." + _KEPT + " Lisez-le, puis clôturez-le.",
+    "release": "La réponse à une question du hub n'a pas pu être suivie : l'envoi attend toujours. Décidez à sa place.",
     "handover": "Un document de ce message n'a pas pu être remis au DUI."
     + _KEPT
     + " Relancez la remise, ou classez-le.",

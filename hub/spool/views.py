@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,12 +11,13 @@ from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
 
 from hub.errors import Permanent
-from hub.message import Envelope, Step, Thought
+from hub.message import Delivery, Envelope, LetterSent, Step, Thought
 from hub.spool import statements as sql
 from hub.spool.side import Side, envelope_of
 from hub.spool.states import MessageState, StepFacts
 
 ID_MOST = 32
+LETTERS_MOST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,10 @@ class ViewSide(Side):
 
         return await self._database.read(work)
 
+    async def envelope(self, message_id: str) -> Envelope | None:
+        found = await self.message(message_id)
+        return None if found is None else found.envelope
+
     async def messages(
         self, state: str | None = None, limit: int = 50, mailbox: str | None = None
     ) -> tuple[MessageSummary, ...]:
@@ -85,6 +91,29 @@ class ViewSide(Side):
         asked = {"wanted": message_id, "first": 1}
         rows = await self._database.read(lambda c: c.execute(sql.READ_STEPS, asked).all())
         return tuple(_step_summary(self._step_of(row), row.settled_at) for row in rows)
+
+    async def letters(self, message_ids: Iterable[str]) -> tuple[LetterSent, ...]:
+        """The letters of ours that were sent under one of these Message-IDs, at most `LETTERS_MOST`. Raises Damaged,
+        Misconfigured (unknown key)."""
+        asked = {"sent_as": sorted(set(message_ids))[:LETTERS_MOST], "most": LETTERS_MOST}
+        if not asked["sent_as"]:
+            return ()
+        rows = await self._database.read(lambda c: c.execute(sql.FIND_SENT, asked).all(), brief=True)
+        return tuple(letter for row in rows if (letter := self._letter_of(row)) is not None)
+
+    def _letter_of(self, row: Row[Any]) -> LetterSent | None:
+        step = self._step_of(row).step
+        if not isinstance(step, Delivery) or step.content != "letter":
+            return None
+        return LetterSent(
+            message=row.message,
+            number=row.number,
+            outgoing_id=row.outgoing_id,
+            mailbox=row.mailbox,
+            recipient=step.recipient,
+            subject=step.subject,
+            is_held=row.message_state == MessageState.HELD,
+        )
 
     async def counts(self) -> dict[str, int]:
         """How many messages in each state; every state is there."""

@@ -170,28 +170,41 @@ class SealingStream:
         self._pending = bytearray()
         self._begun = False
 
-    def write(self, piece: bytes) -> bytes:
-        """The sealed bytes to append now, possibly none. A full chunk waits until it is known not to be the last."""
-        self._pending += piece
-        sealed = [self._beginning()]
-        while len(self._pending) > CHUNK:
-            sealed.append(self._chunk(bytes(self._pending[:CHUNK]), last=False))
-            del self._pending[:CHUNK]
+    def write(self, piece: bytes | bytearray) -> bytes | bytearray:
+        """The sealed bytes to append now, possibly none. A full chunk waits until it is known not to be the last. A
+        bytearray is taken over: the caller must not use it any more. (A large blob costs what its copies cost.)"""
+        if self._pending or not isinstance(piece, bytearray):
+            self._pending += piece
+        else:
+            self._pending = piece
+        taken = 0
+        sealed: list[bytes | bytearray] = [self._beginning()]
+        with memoryview(self._pending) as pending:
+            while len(pending) - taken > CHUNK:
+                sealed.append(self._chunk(pending[taken : taken + CHUNK], last=False))
+                taken += CHUNK
+        del self._pending[:taken]
         return b"".join(sealed)
 
-    def finish(self) -> bytes:
+    def finish(self) -> bytes | bytearray:
         """The last bytes to append. The stream must not be used afterwards."""
-        return self._beginning() + self._chunk(bytes(self._pending), last=True)
+        beginning = self._beginning()
+        with memoryview(self._pending) as pending:
+            last = self._chunk(pending, last=True)
+        return beginning + last if beginning else last
 
     def _beginning(self) -> bytes:
         begun, self._begun = self._begun, True
         return b"" if begun else self._header
 
-    def _chunk(self, clear: bytes, last: bool) -> bytes:
+    def _chunk(self, clear: memoryview, last: bool) -> bytearray:
         nonce = os.urandom(NONCE)
         aad = _chunk_aad(self._header, self._aad, self._number, last)
         self._number += 1
-        return nonce + self._cipher.encrypt(nonce, clear, aad)
+        sealed = bytearray(NONCE + len(clear) + TAG)
+        sealed[:NONCE] = nonce
+        self._cipher.encrypt_into(nonce, clear, aad, memoryview(sealed)[NONCE:])
+        return sealed
 
 
 class _Pieces:

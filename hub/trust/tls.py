@@ -1,4 +1,4 @@
-"""TLS contexts towards an operator: who we trust, and with which certificate we show ourselves.
+"""TLS contexts: towards an operator, who we trust and with which certificate we show ourselves; of our own doors.
 
 An operator and a client certificate from the settings flow in, an `ssl.SSLContext` flows out. Trust is the operator's
 `ca_file` alone, never the system store (ECO.1.1.10); TLS >= 1.2 with the operator's suites (ECO.1.1.1, 1.1.3). The
@@ -59,6 +59,22 @@ def client_context(operator: Operator, certificate: Secret | None) -> ssl.SSLCon
     if certificate is not None:
         _show(context, certificate)
     return context
+
+
+def server_context(certificate: Secret) -> ssl.SSLContext:
+    """The context of a door of ours that mail programs connect to: TLS >= 1.2, no client certificate asked (they log
+    in). Raises Misconfigured."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    show_anew(context, certificate)
+    return context
+
+
+def show_anew(context: ssl.SSLContext, certificate: Secret) -> None:
+    """Show the certificate as its file has it now; connections that live keep the one they saw. Raises Misconfigured,
+    and the context is as it was then."""
+    _show(context, certificate)
 
 
 def certificate_facts(certificate: Secret) -> CertificateFacts:

@@ -56,6 +56,10 @@ def _of_messages(facts: Facts, at: datetime) -> Iterator[Metric]:
     if look.carried_at is not None:
         yield _one("hub_carried_age_seconds", "Since the last deed of any worker.", _age(look.carried_at, at))
     yield _one("hub_decisions_open", "Decisions that wait for a human.", facts.decisions)
+    yield _one("hub_sent_silent", "Recipients of whom nothing was heard for too long.", facts.silence.count)
+    yield _labelled(
+        "hub_sent_recipients", "Recipients of the last weeks, by the rung they stand on.", "rung", facts.sent
+    )
     yield _one("hub_journal_entries", "Entries of the journal.", look.journal)
 
 

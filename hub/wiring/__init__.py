@@ -7,6 +7,7 @@ decides anything.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import secrets
@@ -17,14 +18,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from hub import migrations
+from hub import configuration, migrations
+from hub.cda import Codes
 from hub.cell import Cell
 from hub.compose import Letterhead
 from hub.database import Database
-from hub.errors import Misconfigured
+from hub.errors import Misconfigured, Temporary
 from hub.message import Limits
 from hub.records import SqlRecords
+from hub.records.users import SqlUsers
 from hub.settings import Mailbox, Settings
+from hub.smime import Signer
 from hub.smtp.client import Route, SmtpSender
 from hub.spool import BlobStore, SqlSpool
 from hub.spool.marker import belong
@@ -32,8 +36,13 @@ from hub.trip import Hub
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context
 from hub.wiring.rulebook import LiveRulebook
+from hub.wiring.signers import load_signers, trust_of
+from hub.wiring.writing import writing_of
 
 __all__ = ["House", "LiveRulebook", "open_house"]
+
+
+log = logging.getLogger("hub.wiring")
 
 
 def now() -> datetime:
@@ -52,6 +61,7 @@ class House:
             settings.data_dir / "blobs", self.database, self.keys, inline_most=spooling.inline_most, clock=now
         )
         self.records = SqlRecords(self.database, self.blobs, self.keys, now, settings.site.timezone)
+        self.users = SqlUsers(self.database, now, settings.site.timezone)
         self.spool = SqlSpool(
             self.database,
             self.blobs,
@@ -78,20 +88,26 @@ class House:
         return self._hub
 
     def _make_hub(self, rules: LiveRulebook, cell: Cell, sender: SmtpSender) -> Hub:
-        settings = self.settings
+        settings, letterhead = self.settings, letterheads(self.settings)
         keep_path = settings.sending.receipt_return_path == "mailbox"
         return Hub(
             spool=self.spool,
             records=self.records,
+            blobs=self.blobs,
             reader=cell,
+            papers=cell,
             sender=sender,
             rulebook=rules.current,
-            letterhead=letterheads(settings),
+            letterhead=letterhead,
+            writing_as=writing_of(settings, letterhead),
+            signer=signer_of(settings),
+            codes=codes_of(settings),
             new_message_id=new_message_id,
             clock=now,
             retry_in=retry_delays(settings),
             lease=settings.spooling.lease,
             order_grace=settings.deciding.order_grace,
+            evidence_within=settings.sending.evidence_within,
             message_most=settings.reading.message,
             receipt_return_path=lambda address: address if keep_path else "",
         )
@@ -131,7 +147,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def make_cell(settings: Settings) -> Cell:
-    """The reader's child processes (started at the first message)."""
+    """The reader's child processes (started at the first message). Raises Misconfigured (the anchors)."""
     reading = settings.reading
     assert settings.codes_dir is not None  # made absolute when the settings were loaded
     return Cell(
@@ -141,7 +157,31 @@ def make_cell(settings: Settings) -> Cell:
         processes=reading.processes,
         recycle_after=reading.recycle_after,
         codes_dir=settings.codes_dir,
+        trust=trust_of(settings),
     )
+
+
+def signer_of(settings: Settings) -> Callable[[str | None, datetime], Signer | None]:
+    """Who signs what leaves a mailbox at a moment. A certificate that is wrong stops what is to be signed, and nothing
+    else: what comes in goes on, what goes out waits."""
+    try:
+        return load_signers(settings, now()).of
+    except Misconfigured as error:
+        log.error("signing certificates:\n%s", error.private)
+        private, public = "a signing certificate is wrong", error.public
+        signing = frozenset(mailbox.name for mailbox in settings.mailboxes if mailbox.signing is not None)
+
+        def refuse(mailbox: str | None, at: datetime) -> None:
+            if mailbox in signing:
+                raise Temporary(private, public)
+
+        return refuse
+
+
+def codes_of(settings: Settings) -> Codes:
+    """The national code tables. Raises Misconfigured."""
+    assert settings.codes_dir is not None  # made absolute when the settings were loaded
+    return Codes.from_tables({file.name: configuration.read_file(file) for file in settings.codes_dir.glob("*.csv")})
 
 
 def make_sender(settings: Settings) -> SmtpSender:
@@ -159,6 +199,7 @@ def smtp_route(settings: Settings, mailbox: Mailbox) -> Route:
         make_password=partial(password_of, mailbox.password_file),
         make_context=lambda: client_context(operator, certificate),
         line=f"{operator.name} {certificate.file if certificate else ''}",
+        asks_dsn=operator.dsn,
     )
 
 

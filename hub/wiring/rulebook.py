@@ -1,17 +1,17 @@
 """The rulebook in force: `routes.yaml` and `document_types.yaml`, loaded whole or not at all, without restart.
 
 `current()` gives one immutable rulebook; a changed file is validated as a whole and swapped in, a wrong one leaves
-the old rulebook in force, logs `file:line` and is counted in `refused`. Both files are looked at once a second
-(two `stat` calls): the folder is the site's own, where the database writes all the time, so that a watch of it by
-inotify would wake the hub for each of its own commits; and a look also sees changes on a network or mounted folder.
+the old rulebook in force, logs `file:line` and is counted in `refused`. Both files are looked at every two
+seconds (two `stat` calls): the folder is the site's own, where the database writes all the time, so that a watch of it
+by inotify would wake the hub for each of its own commits; and a look also sees changes on a network or mounted folder.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from hub import configuration, routing
 from hub.errors import Misconfigured
@@ -19,7 +19,7 @@ from hub.settings import Settings
 
 log = logging.getLogger("hub.rulebook")
 
-LOOK_EVERY = 1.0  # seconds
+LOOK_EVERY = 2.0  # seconds
 
 
 def policy_of(settings: Settings) -> routing.Policy:
@@ -32,6 +32,10 @@ def policy_of(settings: Settings) -> routing.Policy:
         unknown_previous=deciding.unknown_previous,
         member_domains=frozenset(domain.casefold() for domain in deciding.member_domains),
         own_addresses=frozenset(mailbox.address.casefold() for mailbox in settings.mailboxes),
+        public_url=settings.web.public_url or "",
+        unsigned_domains=frozenset(domain.casefold() for domain in settings.sending.unsigned_domains),
+        addresses=tuple((mailbox.name, mailbox.address) for mailbox in settings.mailboxes),
+        zone=ZoneInfo(settings.site.timezone),
     )
 
 
@@ -78,8 +82,8 @@ class LiveRulebook:
         return True
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Reload on every change of either file, until `stop`; once two looks agree, so that no half-written file is
-        read."""
+        """Reload on every change of either file, until `stop` or cancelled; once two looks agree, so that no
+        half-written file is read."""
         before = self._taken
         while not stop.is_set():
             stamps = _stamps(self._files)
@@ -87,8 +91,7 @@ class LiveRulebook:
                 self._taken = stamps
                 self.reload()
             before = stamps
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+            await asyncio.sleep(LOOK_EVERY)  # for the stop nobody waits: it cancels
 
 
 def _stamps(files: tuple[Path, ...]) -> tuple[tuple[int, int, int] | None, ...]:

@@ -1,8 +1,10 @@
 """The actor, thin: a hint comes in, one message is carried; and the process around it.
 
 A worker process has one event loop (dramatiq's AsyncIO middleware); every message that it carries runs there, up to
-`working.threads` at once. Hints may be lost, doubled or late: the spool knows what is due (docs/states.md). So no other
-middleware: retry times live in the spool, and a hint whose carrying failed is done with, the sweep gives it again.
+`working.threads` at once. One dramatiq thread takes the hints and gives each to the loop as soon as there is room: a
+thread that waited for its message would be two more turns of a thread for each, and one more clock that ticks when
+nothing comes. Hints may be lost, doubled or late: the spool knows what is due (docs/states.md). So a hint is done with
+when its carrying begins, and there is no other middleware: retry times live in the spool, the sweep gives hints again.
 A broker that is away is waited for, at the start too, and keeps no process from ending.
 """
 
@@ -10,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+import threading
+import time
 
 import dramatiq
-from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.asyncio import EventLoopThread, get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware
 
 from hub import trip
@@ -29,26 +31,23 @@ __all__ = ["CarryingWorker", "Hints"]
 log = logging.getLogger("hub.worker")
 
 CARRY_WITHIN = 3600.0  # seconds; a carry has its own deadlines everywhere: this only ends what no deadline of ours saw
-STOP_WITHIN_MS = 60_000
+STOP_WITHIN = 60.0  # seconds: for what is in hand
 
 
 class CarryingWorker:
     """One worker process's house, broker and actors. `start` begins to carry, `stop` ends after what is in hand."""
 
     def __init__(self, settings: Settings) -> None:
-        self._house = house = open_house(settings, migrated=False)
-        self._on_loop = _HouseOnTheLoop(house)
+        house = open_house(settings, migrated=False)
+        self._on_loop = _HouseOnTheLoop(house, settings.working.threads)
         broker = make_broker(settings, house.database, (AsyncIO(), self._on_loop))
         queue_name = queue_of(house.keys)
-
-        async def carry(message_id: str) -> None:
-            await _carry(message_id, house)
-
-        dramatiq.actor(carry, actor_name=CARRY, broker=broker, queue_name=queue_name)
+        dramatiq.actor(self._on_loop.carry, actor_name=CARRY, broker=broker, queue_name=queue_name)
         # dramatiq tells a lost broker at each try, every three seconds; `hub.worker.outage` tells it once.
         logging.getLogger(f"dramatiq.worker.ConsumerThread({queue_name})").addFilter(_is_no_lost_connection)
         self._broker = broker
-        self._worker = dramatiq.Worker(broker, worker_threads=settings.working.threads)
+        self._worker = dramatiq.Worker(broker, worker_threads=1)
+        self._worker.queue_prefetch = 2 * settings.working.threads  # as dramatiq does: a few hints ahead of the room
 
     def start(self) -> None:
         """Raises what kept the house from starting (Misconfigured): such a worker could carry nothing."""
@@ -59,7 +58,7 @@ class CarryingWorker:
 
     def stop(self) -> None:
         """Finish what is in hand, give back the rest, close everything."""
-        self._worker.stop(timeout=STOP_WITHIN_MS)
+        self._worker.stop(timeout=int(STOP_WITHIN * 1000))
         self._broker.close()
 
 
@@ -79,24 +78,44 @@ def _is_no_lost_connection(record: logging.LogRecord) -> bool:
 
 
 class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
-    """Builds and closes the house on the loop that carries, and watches the rules' files there.
+    """Builds and closes the house on the loop that carries, carries there, and watches the rules' files there.
 
     Must be added after AsyncIO: dramatiq calls the ends in reverse order, so the loop is still alive then."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, at_once: int) -> None:
         self._house = house
+        self._room = threading.Semaphore(at_once)
+        self._carried: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
+        self._stop_by = 0.0  # monotonic
         self._watching: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
 
+    def carry(self, message_id: str) -> None:
+        """The actor: begins to carry as soon as there is room, and waits for no end. In dramatiq's thread."""
+        self._room.acquire()
+        _loop_thread().loop.call_soon_threadsafe(self._begin_to_carry, message_id)
+
+    def _begin_to_carry(self, message_id: str) -> None:
+        task = asyncio.get_running_loop().create_task(_carry(message_id, self._house))
+        self._carried.add(task)
+        task.add_done_callback(self._is_carried)
+
+    def _is_carried(self, task: asyncio.Task[None]) -> None:
+        self._carried.discard(task)
+        self._room.release()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._stop_by = time.monotonic() + STOP_WITHIN
+
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         try:
-            _on_loop(self._begin())
+            _loop_thread().run_coroutine(self._begin())
         except Exception as error:  # dramatiq would only log it: `CarryingWorker.start` raises it
             self.failure = error
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        _on_loop(self._end())
+        _loop_thread().run_coroutine(self._end())
 
     async def _begin(self) -> None:
         self._house.start()
@@ -107,10 +126,12 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
         self._stop.set()
         if self._watching is not None:
             self._watching.cancel()
+        if self._carried:
+            await asyncio.wait(self._carried, timeout=max(0.0, self._stop_by - time.monotonic()))
         await self._house.close()
 
 
-def _on_loop(work: Coroutine[Any, Any, None]) -> None:
+def _loop_thread() -> EventLoopThread:
     thread = get_event_loop_thread()
     assert thread is not None  # AsyncIO was added first
-    thread.run_coroutine(work)
+    return thread

@@ -106,7 +106,7 @@ class QueueRows:
     def next_due(self, queue: str) -> float | None:
         """Seconds until the next free row is due (0 or less: now), None when there is none."""
         now = time.time()
-        eta = self._database.read_now(lambda c: c.execute(_NEXT, {"name": queue, "now": now}).scalar())
+        eta = self._database.read_now(lambda c: c.execute(_NEXT, {"name": queue, "now": now}).scalar(), often=True)
         return None if eta is None else float(eta) - now
 
     def depth(self, queue: str, most: int) -> int:
@@ -123,13 +123,13 @@ class QueueRows:
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if self._database.is_sqlite:
-            return self._database.write_now(work)
+            return self._database.write_now(work, often=True)
 
         def hurried(connection: Connection) -> T:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             return work(connection)
 
-        return self._database.write_now(hurried)
+        return self._database.write_now(hurried, often=True)
 
 
 def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:

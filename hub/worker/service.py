@@ -25,6 +25,7 @@ from hub.spool.duties import Duties, mailbox_duty
 from hub.spool.incarnation import of_this_process
 from hub.trust.tls import client_context
 from hub.wiring import House, now
+from hub.wiring.door import keep_open
 from hub.worker.actors import Hints
 from hub.worker.lookout import Lookout
 from hub.worker.watching import Watching, boot_time
@@ -41,14 +42,22 @@ STOP_WITHIN = 75.0  # a worker finishes what it holds (60 s in `CarryingWorker.s
 
 class Service:
     def __init__(
-        self, house: House, settings_file: Path, *, processes: int | None = None, host_name: str | None = None
+        self,
+        house: House,
+        settings_file: Path,
+        *,
+        processes: int | None = None,
+        host_name: str | None = None,
+        has_door: bool = True,
     ) -> None:
-        """`processes`: worker processes, those of the settings by default; `host_name`: this host's, for people."""
+        """`processes`: worker processes, those of the settings by default; `host_name`: this host's, for people;
+        `has_door`: the submission door is opened too, when the settings have one."""
         self._house = house
         self._settings = house.settings
         self._file = settings_file
         self._hints = Hints(house)
         self._fresh: list[str] = []  # accepted, no hint sent yet
+        self._has_door = has_door
         self._processes = self._settings.working.processes if processes is None else processes
         boxes = self._settings.mailboxes
         self.watchers = [make_watcher(self._settings, box, house, self._hint) for box in boxes]
@@ -68,6 +77,8 @@ class Service:
         tasks = [asyncio.create_task(self._watching.run(stop), name="watching")]
         tasks += [asyncio.create_task(self._sweeping(stop), name="sweep")]
         tasks += [asyncio.create_task(self._lookout.run(stop), name="lookout")]
+        if self._has_door:
+            tasks += [asyncio.create_task(self._door_kept_open(stop), name="door")]
         tasks += [
             asyncio.create_task(self._worker_kept_alive(number, stop), name="worker")
             for number in range(1, self._processes + 1)
@@ -106,6 +117,18 @@ class Service:
         for task in waiting:
             task.cancel()
         return not stop.is_set()
+
+    async def _door_kept_open(self, stop: asyncio.Event) -> None:
+        """A door that cannot be opened now (its port is taken, its certificate wrong) harms no watcher."""
+        delay = 1.0
+        while not stop.is_set():
+            try:
+                await keep_open(self._house, self._hint, stop)
+                return
+            except HubError as error:
+                log.error("submission door closed: %s; again in %.0f s", error.private, delay)
+            await _wait(stop, delay)
+            delay = min(RESTART_MOST, delay * 2)
 
     async def _worker_kept_alive(self, number: int, stop: asyncio.Event) -> None:
         delay = 1.0

@@ -32,7 +32,10 @@ Millis = int
 
 LEASE = 30.0  # seconds; renewed every third of it, so that two renewals may fail
 # Seconds between two looks at an empty queue, doubled from one to the other: for leases that end and rings unheard.
-IDLE_FIRST, IDLE_MOST = 0.05, 2.0
+IDLE_FIRST, IDLE_MOST = 0.05, 4.0
+# Seconds that a done hint may keep its row, so that it goes with the next claim, and not in a transaction of its own
+# that the message just begun would wait for.
+SETTLE_WITHIN = 0.25
 JOIN_LOOK = 0.01
 DEPTH_MOST = 1_000  # whoever asks wants to know whether there is enough to do
 
@@ -48,6 +51,7 @@ class _Line:
         self.waiting: deque[Claimed] = deque()
         self.at_work: set[str] = set()
         self.done: set[str] = set()
+        self.settle_by = float("inf")  # monotonic
         self.next_look = 0.0  # monotonic
         self.idle = IDLE_FIRST
         self.is_flowing = False  # the last claim got all that it asked for: more is likely due, no look is needed
@@ -200,6 +204,8 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
     def _note_done(self, row_id: str) -> None:
         with self._line.changed:
             self._line.at_work.discard(row_id)
+            if not self._line.done:
+                self._line.settle_by = time.monotonic() + SETTLE_WITHIN
             self._line.done.add(row_id)
             self._line.changed.notify_all()
 
@@ -225,7 +231,7 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
                 line.at_work.add(row.id)
                 return row
             pause = min(until, self._next_deed()) - time.monotonic()
-            if pause > 0 and not (line.done and self._room()):
+            if pause > 0:
                 line.changed.wait(pause)
         return None
 
@@ -236,7 +242,7 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
             now = time.monotonic()
             room = 0 if line.waiting else self._room()
             renew = bool(line.held()) and now >= self._renewal()
-            settle = bool(line.done) and room > 0
+            settle = bool(line.done) and room > 0 and now >= line.settle_by
             look = room > 0 and now >= line.next_look
             is_flowing = line.is_flowing
             if look:
@@ -295,7 +301,7 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
         line = self._line
         moments = [self._renewal()] if line.held() else []
         if self._room():
-            moments.append(line.next_look)
+            moments += [line.next_look, line.settle_by] if line.done else [line.next_look]
         return min(moments, default=float("inf"))
 
 

@@ -25,6 +25,7 @@ class Script:
     cut_at: str = ""
     hang_at: str = ""
     replies: Mapping[str, str] = field(default_factory=dict)
+    refuses: str = ""  # a command that holds this is answered 555, as by a server that does not know its own extension
     only_connection: int = 0  # 0: every connection
     extensions: tuple[str, ...] = ("8BITMIME", "SIZE 10000000")
     body_bytes: int = 1  # how much of the content is read before `body`
@@ -104,6 +105,8 @@ class _Talk:
             elif stage == "quit":
                 await self.answer("quit", "221 2.0.0 bye")
                 return
+            elif self.script.refuses and self.script.refuses in command:
+                await self.answer("refused", "555 5.5.4 parameter not recognized")
             else:
                 await self.answer(stage, "250 2.1.0 Ok")
 

@@ -38,13 +38,13 @@ import os, sys, time
 sys.path[:] = sys.argv[2].split(os.pathsep)
 from hub.cell import child
 real = child.parse
-def parse(raw, limits, codes, read_pdf, words_for):
+def parse(raw, limits, codes, read_pdf, words_for, witness):
     if b"TUE-TOUJOURS" in raw or (b"TUE-PDF" in raw and read_pdf): os.kill(os.getpid(), 9)
     if b"DORS" in raw: time.sleep(60)
     while b"BRULE" in raw: pass
     if b"LEVE" in raw: raise KeyError("x")
     if b"GONFLE" in raw: bytearray(2**40)
-    return real(raw, limits, codes, read_pdf, words_for)
+    return real(raw, limits, codes, read_pdf, words_for, witness)
 child.parse = parse
 child.main(int(sys.argv[1]))
 """

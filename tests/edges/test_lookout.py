@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from hub.alerts import CODES, Gatherer
 from hub.errors import Temporary
-from hub.message import Done, Failed
+from hub.message import Done, Failed, Rung
 from hub.records import SqlRecords
 from hub.settings import Settings
 from hub.spool import SqlSpool
@@ -255,6 +255,8 @@ async def test_metrics_say_what_the_database_says(web: Web, spool: SqlSpool, sql
         "hub_messages_unfinished": 0,
         "hub_carried_age_seconds": 660,
         "hub_decisions_open": 0,  # the bench's work list is the smallest one: its hold is recorded, not opened
+        "hub_sent_silent": 0,
+        **{f"hub_sent_recipients{{rung={rung}}}": 0 for rung in Rung},
         "hub_journal_entries": (await looked(sql_bench, spool)).journal,
         f"hub_mailbox_compared_age_seconds{{mailbox={BOX}}}": 660,
         f"hub_mailbox_cursor_uid{{mailbox={BOX}}}": 3,

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ from typing import Any
 import pytest
 
 from hub import settings
+from hub.cda import Codes
 from hub.compose import Letterhead, receipt, survey
 from hub.errors import HubError, Misconfigured, Permanent, Temporary, UncertainDelivery
-from hub.message import ParsedMessage, Receipt
-from hub.ports import Sender
+from hub.message import Limits, MessageClass, ParsedMessage, Receipt, Rung, SentTo
+from hub.message import Sending as SentMail
+from hub.parse import parse
+from hub.ports import DsnAsked, Sender
 from hub.raw import Whole, joined
+from hub.receipts import correlate, envelope_id, keys_of
 from hub.settings import Endpoint, Sending
 from hub.smtp.client import Route, SmtpSender
 from hub.trust.tls import client_context
@@ -565,6 +570,87 @@ async def test_a_mail_over_the_announced_size_is_permanent_and_stays_here(bench:
             await sender.send("asso", OURS, THEIRS, Whole(MAIL + b"x" * 2000))
         assert [command.partition(" ")[0] for command in server.commands] == ["EHLO"]
     assert "plus grand" in refused.value.public
+
+
+# --- what the operator is asked to tell (RFC 3461)
+
+ASK = DsnAsked(envelope_id="0a1b.2")
+OFFERED = ("SIZE 10000000", "DSN")
+
+
+async def test_a_notice_is_asked_of_a_server_that_offers_it(bench: Bench) -> None:
+    plus = "a+b=c@hopital.mssante.example"
+    async with bench.against(Script(extensions=OFFERED)) as (sender, server):
+        await sender.send("asso", OURS, plus, Whole(MAIL), ASK)
+        assert f"MAIL FROM:<{OURS}> SIZE={len(MAIL)} RET=HDRS ENVID=0a1b.2" in server.commands
+        asked = "NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;a+2Bb+3Dc@hopital.mssante.example"
+        assert f"RCPT TO:<{plus}> {asked}" in server.commands
+
+
+@pytest.mark.parametrize(
+    ("offered", "routing", "sender_address", "ask"),
+    [
+        (("SIZE 10000000",), {}, OURS, ASK),  # not offered
+        (OFFERED, {"asks_dsn": False}, OURS, ASK),  # switched off for this operator
+        (OFFERED, {}, "", ASK),  # a mail that must not come back
+        (OFFERED, {}, OURS, None),
+    ],
+)
+async def test_no_notice_is_asked_otherwise(
+    bench: Bench, offered: tuple[str, ...], routing: dict[str, Any], sender_address: str, ask: DsnAsked | None
+) -> None:
+    async with bench.against(Script(extensions=offered), routing=routing) as (sender, server):
+        await sender.send("asso", sender_address, THEIRS, Whole(MAIL), ask)
+        assert not any(word in command for command in server.commands for word in ("NOTIFY", "ORCPT", "ENVID", "RET="))
+        assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("refused", ["ENVID", "ORCPT"])
+async def test_an_operator_that_refuses_what_it_offers_gets_the_mail_without(bench: Bench, refused: str) -> None:
+    async with bench.against(Script(extensions=OFFERED, refuses=refused)) as (sender, server):
+        for _ in range(3):
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL), ASK)
+        assert len(server.mails) == 3
+        assert sum(refused in command for command in server.commands) == 1  # not tried again on this connection
+        assert server.connections == 1
+
+
+async def test_a_recipient_refused_with_parameters_and_without_is_refused(bench: Bench) -> None:
+    async with bench.against(Script(extensions=OFFERED, replies={"rcpt": "501 5.1.3 no"})) as (sender, server):
+        with pytest.raises(Permanent, match=r"501 5\.1\.3"):
+            await sender.send("asso", OURS, THEIRS, Whole(MAIL), ASK)
+        assert [command.partition(" ")[0] for command in server.commands].count("RCPT") == 2
+        assert server.mails == []
+
+
+async def test_a_real_postfix_tells_what_became_of_each_mail(authority: Authority, leaf: Leaf) -> None:
+    """From our parameters to its notices and back to the sending, by the envelope id and by the headers alone."""
+    gone = "parti@hopital.mssante.example"
+    at = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+    sent_to = tuple(SentTo(recipient=one, rung=Rung.SUBMITTED, at=at) for one in (THEIRS, gone))
+    mine = SentMail(
+        id="c" * 32, message="m", mailbox="asso", message_id="<1@asso.mssante.example>", composed_at=at,
+        sha256="", size=0, kind="crd", sent_to=sent_to,
+    )  # fmt: skip
+    known = f"virtual_mailbox_maps = inline:{{ {{ {THEIRS} = box/ }}, {{ {OURS} = box/ }} }}"
+    more = f"{known}\nsmtpd_reject_unlisted_recipient = no\n"  # `gone` is refused after it was taken
+    domains = ("hopital.mssante.example", "asso.mssante.example")
+    with running_postfix(authority, domains=domains, more=more) as postfix:
+        async with sending({"asso": route(authority, leaf, postfix.implicit_port)}) as sender:
+            for recipient in (THEIRS, gone):
+                ask = DsnAsked(envelope_id=envelope_id(mine, recipient))
+                await sender.send("asso", OURS, recipient, Whole(MAIL), ask)
+        mails = await asyncio.to_thread(postfix.mails, 3)
+    told = {}
+    for raw in mails:
+        parsed = parse(raw, Limits(), Codes.from_tables({}))
+        if parsed.report is not None:
+            by_headers = replace(parsed, report=replace(parsed.report, original_envelope_id=None))
+            assert keys_of(parsed)[0].startswith(mine.id)
+            for one in (parsed, by_headers):
+                (news,) = correlate(one, MessageClass.DSN, [mine]).news
+                told[news.recipient] = (news.rung, news.status)
+    assert told == {THEIRS: (Rung.DELIVERED, ""), gone: (Rung.FAILED, "5.1.1")}
 
 
 async def test_what_the_server_says_is_kept_without_addresses_and_numbers(bench: Bench) -> None:

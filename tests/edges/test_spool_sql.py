@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.errors import Damaged, LostLease, Permanent, StalePlan, Temporary
 from hub.message import Done, Failed, Hold, MessageClass, Outcome, Reason
-from hub.ports import Ready
-from hub.spool import MessageState
+from hub.ports import Accepted, Arrival, BlobSink, Ready
+from hub.raw import joined
+from hub.spool import MessageState, SqlSpool
 from hub.spool.statements import BLOB, MESSAGE, STEP
 from tests.edges.engines import postgres_template, sqlite_template
 from tests.edges.spools import (
@@ -178,6 +179,54 @@ async def test_accepting_commits_blob_message_seen_and_journal_together(sql_benc
     count = select(func.count()).select_from(BLOB)
     assert await sql_bench.database.read(lambda c: c.execute(count).scalar()) == 1
     assert await spool.seen(BOX, EPOCH) == {1}
+
+
+async def _blobs(spool: SqlSpool, raws: dict[int, bytes]) -> list[tuple[Arrival, BlobSink]]:
+    """By UID; the Message-ID is that of the bytes."""
+    arrived: list[tuple[Arrival, BlobSink]] = []
+    for uid, raw in raws.items():
+        blob = await spool.new_blob()
+        await blob.write(raw)
+        arrived.append((arrival(uid, message_id=f"<{raw[:8].decode()}@x>"), blob))
+    return arrived
+
+
+async def test_a_batch_of_new_messages_is_one_transaction_and_as_many_entries(sql_bench: SqlBench) -> None:
+    spool = sql_bench.spool()
+    accepted = await spool.accept_all(await _blobs(spool, {1: b"1", 2: b"2", 3: b"3" * 200_000}))
+    ids = [one.id for one in accepted if isinstance(one, Accepted) and one.new]
+    assert len(set(ids)) == 3
+    assert await spool.seen(BOX, EPOCH) == {1, 2, 3}
+    assert await spool.unmarked(BOX, EPOCH) == (1, 2, 3)
+    assert [await sql_bench.actions(id) for id in ids] == [["accept"]] * 3
+    verdict = await sql_bench.database.read(journal.verify)
+    assert (verdict.entries, verdict.broken_at) == (3, None)
+    for id, raw in zip(ids, (b"1", b"2", b"3" * 200_000), strict=True):
+        envelope = await spool.load(id)
+        assert envelope is not None
+        assert await joined(await spool.raw(envelope)) == raw
+
+
+async def test_a_batch_with_twins_and_known_ones_is_accepted_one_by_one(sql_bench: SqlBench) -> None:
+    spool = sql_bench.spool()
+    known = await accept(spool, b"1", uid=1, message_id="<1@x>")
+    accepted = await spool.accept_all(await _blobs(spool, {1: b"1", 2: b"1", 3: b"3", 4: b"3"}))
+    assert all(isinstance(one, Accepted) for one in accepted)
+    first, twin, new, other = (one for one in accepted if isinstance(one, Accepted))
+    assert (first.id, first.new, twin.id, twin.new) == (known.id, False, known.id, False)
+    assert new.id == other.id
+    assert {new.new, other.new} == {True, False}
+    assert await spool.seen(BOX, EPOCH) == {1, 2, 3, 4}
+
+
+async def test_what_fails_in_a_batch_fails_alone(sql_bench: SqlBench) -> None:
+    spool = sql_bench.spool()
+    arrived = await _blobs(spool, {1: b"1", 2: b"2", 3: b"3"})
+    await arrived[1][1].discard()
+    accepted = await spool.accept_all(arrived)
+    assert [isinstance(one, Accepted) for one in accepted] == [True, False, True]
+    assert isinstance(accepted[1], Temporary)
+    assert await spool.seen(BOX, EPOCH) == {1, 3}
 
 
 async def test_a_message_whose_work_list_fails_is_not_held(sql_bench: SqlBench) -> None:

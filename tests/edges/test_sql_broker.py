@@ -76,9 +76,9 @@ def test_hints_given_together_cost_one_transaction(
     honest = Database.write_now
     writes: list[None] = []
 
-    def counted(*given: Any) -> Any:
+    def counted(*given: Any, **named: Any) -> Any:
         writes.append(None)
-        return honest(*given)
+        return honest(*given, **named)
 
     monkeypatch.setattr(Database, "write_now", counted)
     broker.enqueue_all([carry.message(f"m{number}") for number in (3, 1, 2, 1)])

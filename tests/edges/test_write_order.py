@@ -92,10 +92,10 @@ def test_a_large_message_is_on_disk_before_its_mark(large: Seen) -> None:
 def test_a_new_folder_is_durable_before_anything_is_put_inside(large: Seen) -> None:
     for threads in (large.watcher, large.worker):
         _, renamed, _ = large.blob(threads)
-        made = large.of(threads, "mkdir", arguments=r'/blobs/[0-9a-f]{2}"')
-        assert made  # the first blobs of a site
         parent = large.of(threads, *DURABLE, on=r"/blobs$")
-        assert any(made[0].is_before(call) and call.is_before(renamed) for call in parent)
+        made = large.of(threads, "mkdir", arguments=r'/blobs/[0-9a-f]{2}"')
+        assert made or threads is large.worker  # the first blobs of a site: the watcher makes all folders
+        assert any(all(one.is_before(call) for one in made) and call.is_before(renamed) for call in parent)
 
 
 def test_a_small_message_is_on_disk_before_its_mark(small: Seen) -> None:
@@ -185,7 +185,7 @@ def _seen(
 def _at_work(site: Site) -> list[psutil.Process]:
     """`hub serve` and its worker, once both carry or watch."""
     top = site.tree()[:1]
-    return top + [one for one in site.tree()[1:] if "worker" in one.cmdline() and one.num_threads() > 6]
+    return top + [one for one in site.tree()[1:] if "worker" in one.cmdline() and one.num_threads() > 4]
 
 
 def _imap_of(site: Site) -> list[int]:

@@ -7,12 +7,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from hub.smime import sign
 from tests import cdamaker
+from tests.forger import forged, opaque
+from tests.forger import mail as signed_mail
 from tests.fuzz.targets import SPLIT
 from tests.hostile.shapes import SHAPES
 from tests.hostile.variants import variant
 from tests.hostile.xmls import CDA, METADATA
 from tests.mailmaker import PDF, TEXT, attached, mail, mixed, multipart, part, winmail
+from tests.signers import AT, ENTITY, Authority, head
 
 SMALL = 16 * 1024  # a larger seed makes every step slow
 WORDS: dict[str, tuple[str, ...]] = {
@@ -59,9 +63,20 @@ def seeds(target: str) -> Iterable[bytes]:
         mixed(part("message/rfc822", mixed(TEXT, attached("winmail.dat", winmail(("a.pdf", PDF)))))),
         mixed(multipart("=_r", part("text/html", b"<p>x</p>"), subtype="related"), subtype="signed"),
         mixed(TEXT, attached("document.xml", CDA, "text/xml")),
+        *_signed(),
     ]
     shapes = _inside("mime-") + _inside("wrapped-")
     return [*whole, *shapes, *(variant(dice).raw for _ in range(100))]
+
+
+def _signed() -> list[bytes]:
+    signer = Authority("ec").signer()
+    blob = forged(ENTITY, signer)
+    return [
+        head() + sign(ENTITY, signer, AT, "=_b1"),
+        signed_mail(ENTITY, blob),
+        opaque(forged(ENTITY, signer, inside=ENTITY)),
+    ]
 
 
 def _documents() -> list[bytes]:

@@ -10,15 +10,18 @@ import io
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from hub.cda import Codes, looks_like_archive, looks_like_cda, read_archive, read_cda
 from hub.encoding import decode, encode
 from hub.message import Archive, Document, Limits, ParsedMessage
-from hub.parse import parse, parse_file
+from hub.parse import Witness, parse, parse_file
+from hub.smime import Trust
 
 LIMITS = Limits()
 CODES = Codes.empty()
 PROCESSOR_MOST = 2.0  # seconds for an input of at most 64 KB
+WITNESS = Witness(Trust(), datetime(2026, 6, 15, tzinfo=UTC))
 SPLIT = b"\n--hub-fuzz--\n"
 
 
@@ -32,10 +35,12 @@ def promise(kept: bool, which: str) -> None:
 
 
 def mime(raw: bytes) -> None:
-    message = parse(raw, LIMITS, CODES, read_pdf=False)
+    message = parse(raw, LIMITS, CODES, read_pdf=False, witness=WITNESS)
     _sound(message)
+    promise(message.verdict is None or message.verdict.outcome != "valid", "nobody is trusted, so nothing is valid")
     if len(raw) % 8 == 0:
-        promise(parse(raw, LIMITS, CODES, read_pdf=False) == message, "the same bytes give the same message")
+        again = parse(raw, LIMITS, CODES, read_pdf=False, witness=WITNESS)
+        promise(again == message, "the same bytes give the same message")
         _sound(parse_file(raw, LIMITS, CODES, "f.bin", read_pdf=False))
 
 

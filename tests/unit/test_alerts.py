@@ -12,6 +12,7 @@ import pytest
 from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, alerts_of, database_away, when
 from hub.alerts.causes import cause_of
 from hub.imap.failures import CommandRefused, ConnectionLost, MessageTooLarge, PeerRefused, certificate_code
+from hub.records import Silence
 from hub.settings import Settings
 from hub.spool.ledger import Reckoned
 from hub.spool.lookout import Crowd, Cursor, Look, Told
@@ -53,6 +54,7 @@ def facts(
     account: Reckoned | None = None,
     certificates: tuple[Shown, ...] = (),
     unmarked: int = 0,
+    silence: Silence = Silence(),
     **look: Any,
 ) -> Facts:
     """Facts of a hub where all is well, but for what is said. `compared` and `accepted`: how long ago."""
@@ -69,7 +71,7 @@ def facts(
         told={} if watcher is None else {BOX: watcher},
         reckoned={} if account is None else {BOX: account},
     )
-    return Facts(look=replace(well, **look), decisions=0, certificates=certificates)
+    return Facts(look=replace(well, **look), decisions=0, certificates=certificates, silence=silence)
 
 
 def codes(known: Facts, chosen: Settings | None = None, at: datetime = NOW) -> list[str]:
@@ -332,3 +334,17 @@ def test_the_log_is_told_when_an_alert_begins_and_ends_and_once_a_day() -> None:
         ["alert mailbox-silent (dossiers) begins: La boîte…"],
     ]
     assert [line.is_urgent for line in AlertLog(timedelta(days=1)).lines([alert, other], NOW)] == [True, False]
+
+
+# --- sendings
+
+
+def test_recipients_without_news_are_told_without_names_and_break_nothing() -> None:
+    known = facts(silence=Silence(3, NOW - timedelta(hours=50)))
+    (alert,) = alerts_of(settings(), known, NOW)
+    assert (alert.code, alert.is_urgent, alert.since) == ("sendings-silent", False, NOW - timedelta(hours=50))
+    assert alert.text == (
+        "3 destinataire(s) n'ont donné aucune nouvelle d'un envoi, le plus ancien depuis le 23/11/2026 à 09:00 : "
+        "hub sent --waiting les nomme ; il faut leur téléphoner."
+    )
+    assert codes(facts()) == []

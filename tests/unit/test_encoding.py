@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,12 +17,14 @@ from hub.message import (
     Candidate,
     Classification,
     Coded,
+    Composition,
     Defect,
     Delivery,
     Document,
     DocumentForm,
     Door,
     Envelope,
+    Evidence,
     Filing,
     Handover,
     Header,
@@ -28,15 +32,21 @@ from hub.message import (
     Identity,
     Match,
     MessageClass,
+    News,
     ParsedMessage,
     Plan,
     Reason,
     Receipt,
     Refusal,
+    Release,
+    Report,
+    Reported,
     RuleTried,
+    Rung,
     Step,
     Thought,
     Trait,
+    Verdict,
 )
 
 MATCH = Match(
@@ -52,6 +62,9 @@ STEPS: tuple[Step, ...] = (
     Receipt(recipient="medecin@exemple.fr", code=902, label="Patient inconnu"),
     Hold(about="receipt", reasons=(Reason("x", "été"),), match=MATCH),
     Refusal(reasons=(Reason("y", "non"),)),
+    Composition(sending="ab", recipients=("a@b",), usager_id="u1", documents=(0,), kinds=("crd",)),
+    Release(message="m1", usager_id="u1", by="amelie"),
+    News(sending="ab", recipient="a@b", rung=Rung.FAILED, source="mdn", status="902", stood=Rung.SUBMITTED),
 )
 THOUGHT = Thought(
     classification=Classification(
@@ -81,6 +94,8 @@ PARSED = ParsedMessage(
             raw=b"<x/>",
         ),
     ),
+    report=Report(form="dsn", recipients=(Reported(final_recipient="a@b", action="failed", status="5.1.1"),)),
+    carried_ids=("<c@d>",),
     defects=(Defect("junk", grave=False),),
 )
 
@@ -131,3 +146,14 @@ def test_no_bytes_raise_anything_but_damaged(raw: bytes) -> None:
             decode(raw, wanted)
         except Damaged:
             continue
+
+
+def test_a_verdict_is_kept_with_the_thought_and_older_thoughts_have_none() -> None:
+    at = datetime(2026, 6, 15, tzinfo=UTC)
+    evidence = Evidence(fingerprint="ab", addresses=("a@b.fr",), signed_at=at)
+    verdict = Verdict(integrity="good", sender="bad", reasons=("other-sender",), at=at, evidence=evidence)
+    kept = replace(THOUGHT, verdict=verdict)
+    assert decode_thought(encode_thought(kept)) == kept
+    older = msgspec.msgpack.decode(encode_thought(THOUGHT))
+    del older["verdict"]
+    assert decode_thought(msgspec.msgpack.encode(older)) == THOUGHT

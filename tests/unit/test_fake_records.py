@@ -15,6 +15,7 @@ from hub.message import (
 from hub.ports import Effect
 from tests.fakes_records import MemoryRecords
 from tests.records_contract import USAGERS, AnyRecords, Clock, RecordsContract, Room
+from tests.subjects_contract import SubjectsContract, SubjectsRoom
 
 
 def _memory_room() -> Room:
@@ -33,3 +34,17 @@ class TestMemoryRecords(RecordsContract):
     @pytest.fixture
     def room(self) -> Room:
         return _memory_room()
+
+
+class TestMemorySubjects(SubjectsContract):
+    @pytest.fixture
+    def subjects_room(self) -> SubjectsRoom:
+        records = MemoryRecords(known=USAGERS, clock=Clock())
+
+        def add(more: list[Usager]) -> None:
+            records.known = (*records.known, *more)
+
+        def answer(message_id: str, usager: str, how: str) -> None:
+            records.answered.append((message_id, usager))
+
+        return SubjectsRoom(records, add, answer)

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.imap.grammar import (
+    _items,
+    _plain_items,
     folder_name,
     message_id_in,
     quoted,
@@ -182,3 +184,19 @@ def test_an_endless_message_id_is_cut() -> None:
     found = message_id_in(b"Message-ID: <" + b"a" * 10_000 + b"@b>\r\n\r\n")
     assert found is not None
     assert len(found) == 998
+
+
+_WORDS = rb"""( ) () UID 7 12x FLAGS (\Seen) NIL nil (NIL) "a" "a\"b" " BODY[]<0> RFC822.SIZE ((a)b) [ x""".split()
+_PIECES = st.sampled_from([*_WORDS, b" ", b"  ", b"\t", b"UID 7", b"(\\Seen $Mark)", b"(a  b)", b'"a b"'])
+
+
+@given(st.lists(_PIECES, max_size=12))
+def test_plain_items_are_read_as_the_slow_way_reads_them(pieces: list[bytes]) -> None:
+    for text in (b"(" + b"".join(pieces) + b")", b"(" + b" ".join(pieces) + b")", b" ".join(pieces)):
+        if plain := _plain_items((text,), 0):
+            assert plain == _items((text,), 0)
+
+
+def test_a_usual_answer_is_plain() -> None:
+    text = rb'(UID 5 INTERNALDATE "02-Nov-2026 09:30:00 +0000" RFC822.SIZE 64123 FLAGS (\Seen $Hub))'
+    assert len(_plain_items((text,), 0)) == 4

@@ -174,7 +174,8 @@ def test_a_running_process_opens_what_another_sealed_after_a_rotation(tmp_path: 
     new = KeyRing.rotate(file)
     assert running.open(new.seal(b"x", b""), b"") == b"x"
     stream = new.sealing(b"")
-    assert b"".join(running.opening([stream.write(b"yz"), stream.finish()], b"")) == b"yz"
+    sealed = [bytes(stream.write(b"yz")), bytes(stream.finish())]
+    assert b"".join(running.opening(sealed, b"")) == b"yz"
     assert running.current_id != new.current_id
     stranger = KeyRing({"k9": b"9" * 32})
     with pytest.raises(Misconfigured, match="k9 is not in the ring"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.message import Report
+from hub.message import Report, Reported
 from hub.receipts import INTEGRATION_CODES, official_label, read_dsn, read_mdn, write_mdn
 
 BAL = "bal-app@asso.mssante.example"
@@ -189,6 +189,15 @@ def test_a_bounce_is_read() -> None:
         action="failed",
         status="5.1.1",
         error="550",
+        recipients=(
+            Reported(
+                final_recipient="inconnu@hopital.mssante.example",
+                original_recipient="Inconnu@hopital.mssante.example",
+                action="failed",
+                status="5.1.1",
+                error="550",
+            ),
+        ),
     )
 
 
@@ -212,6 +221,11 @@ def test_the_worst_of_several_recipients_is_told(between: bytes) -> None:
         "5.2.2",
         "5",
     )
+    assert [(one.final_recipient, one.action, one.status) for one in report.recipients] == [
+        ("a@x.example", "delivered", "2.0.0"),
+        ("b@x.example", "failed", "5.2.2"),
+        ("c@x.example", "delayed", "4.4.1"),
+    ]
 
 
 @pytest.mark.parametrize(

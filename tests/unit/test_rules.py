@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hub import routing
 from hub.errors import Misconfigured
 from hub.routing.globs import covers, matches
-from hub.routing.rules import Facts, first_match
+from hub.routing.rules import _LOOKED_AT, Facts, When, first_match
 from tests.unit.routing_samples import OURS, rulebook
 
 KIND = "content: social, sensitivity: S2, dmp: never, urgency: P1, conf: A"
@@ -157,7 +157,7 @@ def test_the_last_rule_must_be_a_hold_without_conditions() -> None:
         ),
         (
             "\n  - name: un\n    then: {file: true, hold: 'Attend.'}",
-            "routes.yaml:3 rules.0.then Value error, exactly one of file, note, hold and refuse is expected",
+            "routes.yaml:3 rules.0.then Value error, exactly one of file, send, note, hold, refuse is expected",
         ),
         ("\n  - name: un\n    then: {copy: a@b.fr}", "routes.yaml:3 rules.0.then Value error, exactly one of"),
         ("\n  - name: un\n    then: {file: false}", "routes.yaml:3 rules.0.then.file Input should be True"),
@@ -349,3 +349,77 @@ def test_a_condition_that_names_everything_is_none(when: str) -> None:
 def test_conditions_that_no_mail_can_meet_together_are_refused(when: str, second: str) -> None:
     rules = f"\n  - name: un\n    when: {{{when}}}\n    then: {{hold: 'Attend.'}}"
     assert f"rules.0.when.{second} can never hold with class" in refused(rules)
+
+
+# --- what people of ours want sent ------------------------------------------------------------------------------------
+
+NO_RULES = LAST.lstrip("\n")
+
+
+def with_submissions(text: str) -> routing.Rulebook:
+    return routing.make_rulebook(
+        types_text=TYPES,
+        types_name="document_types.yaml",
+        routes_text="rules:\n" + NO_RULES + "\nsubmissions:\n" + text,
+        routes_name="routes.yaml",
+        policy=routing.Policy(),
+        mailbox_names=frozenset(),
+    )
+
+
+SENT = """
+  - name: vers-l-ase
+    when: {recipient_domain: "ase*.example", match: certain}
+    then: {send: true, signed: always}
+  - name: rien-d-autre
+    then: {hold: "Faites valider cet envoi."}
+"""
+
+
+def test_submissions_are_decided_for_each_recipient() -> None:
+    rules = with_submissions(SENT).submissions
+    asked = Facts(recipient="eds@ase69.example", recipient_domain="ase69.example", match=("certain",))
+    assert first_match(asked, rules)[0].name == "vers-l-ase"
+    assert first_match(asked, rules)[0].then.signed == "always"
+    elsewhere = Facts(recipient="a@ailleurs.example", recipient_domain="ailleurs.example", match=("certain",))
+    assert first_match(elsewhere, rules)[0].name == "rien-d-autre"
+
+
+def test_a_file_without_submissions_sends_nothing() -> None:
+    assert [one.route.then.hold is not None for one in book("").submissions] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "  - name: un\n    when: {sender: a@b.example}\n    then: {send: true}\n" + NO_RULES,
+            "submissions.0.when.sender sender has no meaning in submissions",
+        ),
+        (
+            "  - name: un\n    then: {file: true}\n" + NO_RULES,
+            "submissions.0.then.file file has no meaning in submissions",
+        ),
+        (
+            "  - name: un\n    when: {match: certain}\n    then: {send: true}",
+            "submissions.0 the last rule must be a hold without conditions",
+        ),
+        (
+            "  - name: un\n    then: {send: true}\n" + NO_RULES,
+            "submissions.1.name sinon can never be reached: everything it matches is taken by un",
+        ),
+    ],
+)
+def test_a_wrong_submission_rule_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        with_submissions(text)
+    assert message in caught.value.private
+
+
+@pytest.mark.parametrize("text", ["when: {user: a}\n    then: {file: true}", "then: {send: true}"])
+def test_what_belongs_to_submissions_has_no_meaning_for_what_comes_in(text: str) -> None:
+    assert "has no meaning in rules" in refused(f"\n  - name: un\n    {text}")
+
+
+def test_every_condition_that_a_rule_may_state_is_looked_at() -> None:
+    assert set(_LOOKED_AT) == set(When.model_fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from hub.sandbox.authority import Authority
+from hub.settings import Secret
+from hub.smime import Trust
+from hub.smime.fitness import fitness
+from hub.trust.signing import load_anchors, load_signing_key
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +44,16 @@ def test_the_client_leaf_names_its_structure_in_the_ou(authority: Authority) -> 
     ]
     purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(purposes) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_the_signing_leaf_signs_for_its_mailbox_and_is_trusted(authority: Authority) -> None:
+    address = "secretariat@mecs.exemple.mssante.fr"
+    leaf = authority.signing(address, "MECS Les Tilleuls (fictive)", "1990000029")
+    key = load_signing_key(Secret(file=leaf.pkcs12, password_file=leaf.password_file))
+    found = fitness(
+        key.certificates, address, datetime.now(UTC), Trust(load_anchors(authority.ca_file)), address_required=True
+    )
+    assert (found.faults, found.warnings) == ((), ())
 
 
 def test_keys_are_readable_by_their_owner_only(authority: Authority) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from hub import configuration
 from hub.errors import Misconfigured
 from hub.message import Limits
-from hub.settings import Settings, load_settings
+from hub.settings import Settings, Web, load_settings
 from tests.unit.routing_samples import CONFIG
 
 TEXT = (CONFIG / "hub.yaml").read_text(encoding="utf-8")
@@ -65,8 +65,9 @@ def explained(text: str) -> set[str]:
 
 def test_every_setting_is_in_the_file() -> None:
     tree = configuration.plain(configuration.parse_yaml(with_examples(), "hub.yaml"))
-    # A certificate of a mailbox is the same section as that of an operator, shown there.
-    missing = {name for name in names(Settings) - written(tree) if not name.startswith("mailboxes.certificate.")}
+    # A certificate of a mailbox is the same section as that of an operator, shown there; so is the next one that signs.
+    shown_elsewhere = ("mailboxes.certificate.", "mailboxes.signing.next.", "submission.certificate.")
+    missing = {name for name in names(Settings) - written(tree) if not name.startswith(shown_elsewhere)}
     assert missing == set()
 
 
@@ -76,7 +77,12 @@ def test_every_line_of_the_file_is_a_setting() -> None:
         Settings, configuration.parse_yaml(with_examples().replace('product_reference: ""', 'product_reference: "A1"'),
                                            "hub.yaml"), "hub.yaml")  # fmt: skip
     assert settings.mailboxes[0].operator == settings.operators[0].name
-    unknown = written(configuration.plain(tree)) - names(Settings) - {"mailboxes.certificate"}
+    nothing_set = {
+        "mailboxes.certificate",
+        "mailboxes.signing.next",
+        "submission.certificate",
+    }  # sections shown as null
+    unknown = written(configuration.plain(tree)) - names(Settings) - nothing_set
     assert unknown == set()
 
 
@@ -92,9 +98,11 @@ def test_the_file_shows_every_default() -> None:
 def test_the_examples_show_every_default_of_their_sections() -> None:
     text = with_examples().replace('product_reference: ""', 'product_reference: "A1"')
     settings = configuration.validate(Settings, configuration.parse_yaml(text, "hub.yaml"), "hub.yaml")
-    for shown in (settings.operators[0], settings.mailboxes[0]):
+    signing = settings.mailboxes[0].signing
+    assert signing is not None
+    for shown in (settings.operators[0], settings.mailboxes[0], signing):
         for name, field in type(shown).model_fields.items():
-            if not field.is_required() and name != "certificate":
+            if not field.is_required() and name not in ("certificate", "signing"):
                 assert getattr(shown, name) == field.default, name
 
 
@@ -206,3 +214,14 @@ def test_a_mark_that_is_no_keyword_is_refused(tmp_path: Path, mark: str) -> None
 def test_a_keyword_is_a_mark(tmp_path: Path, mark: str) -> None:
     text = SITE + OPERATOR + MAILBOX.replace("operator: op", f'operator: op, mark: "{mark}"')
     assert loaded(tmp_path, text).mailboxes[0].mark == mark.replace("\\\\", "\\")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["hub.exemple.fr", "ftp://hub.exemple.fr", "https://", "https://u:p@hub.exemple.fr", "https://hub.exemple.fr/?a=1"],
+)
+def test_the_address_of_the_pages_is_one_of_the_web_without_secrets(url: str) -> None:
+    with pytest.raises(ValidationError):
+        Web(public_url=url)
+    assert Web(public_url="https://hub.exemple.fr/pages/").public_url == "https://hub.exemple.fr/pages"
+    assert Web().public_url == ""

@@ -22,9 +22,11 @@ from hub.sandbox.letters import document_mail
 from hub.sandbox.papers import DISCHARGE, Paper
 from hub.sandbox.people import HOSPITAL, LINA, STRANGER, TILLEULS
 from hub.trip import Hub, carry
+from tests.fakes_outgoing import Archivist, MemoryBlobs, establishment
 from tests.fakes_records import MemoryRecords
 from tests.fakes_smtp import RecordingSender
 from tests.fakes_spool import MemorySpool, MemoryStore
+from tests.pieces import CODES
 from tests.unit.routing_samples import rulebook
 
 LETTERHEAD = Letterhead(
@@ -41,7 +43,12 @@ class ParsingReader:
         self.calls = 0
 
     async def read(
-        self, raw: Raw, words_for: frozenset[str] | None = None, drafts: Drafts | None = None
+        self,
+        raw: Raw,
+        words_for: frozenset[str] | None = None,
+        drafts: Drafts | None = None,
+        received_at: datetime | None = None,
+        clues: bool = False,
     ) -> ParsedMessage:
         self.calls += 1
         if self.failures:
@@ -63,15 +70,21 @@ class Town:
         self.hub = Hub(
             spool=self.spool,
             records=self.records,
+            blobs=MemoryBlobs(),
             reader=self.reader,
+            papers=Archivist(),
             sender=self.sender,
             rulebook=rulebook,
             letterhead=lambda _: LETTERHEAD,
+            writing_as=lambda _: establishment(LETTERHEAD),
+            signer=lambda mailbox, at: None,
+            codes=CODES,
             new_message_id=lambda address: f"<{next(numbers)}@{address.partition('@')[2]}>",
             clock=lambda: self.now,
             retry_in=lambda attempts: timedelta(minutes=1),
             lease=timedelta(minutes=2),
             order_grace=timedelta(minutes=10),
+            evidence_within=timedelta(minutes=30),
             message_most=1_000_000,
             receipt_return_path=lambda _: "",
         )
