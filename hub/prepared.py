@@ -152,6 +152,7 @@ class QuickConnection(Connection):
     known: ClassVar[WeakKeyDictionary[Executable, _Known]]
     is_opened = False  # by `transaction`
     _raw: Any = None  # the driver's connection while it is
+    _given: Any = None  # what gives rows, while it is: cursors, and results of SQLAlchemy
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +160,10 @@ class QuickConnection(Connection):
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         if execution_options is None and (prepared := self._prepared(statement, parameters)) is not None:
             return self._run(prepared, parameters)
-        return super().execute(statement, parameters, execution_options=execution_options)
+        result = super().execute(statement, parameters, execution_options=execution_options)
+        if self.is_opened:
+            self._given.append(result)
+        return result
 
     def _prepared(self, statement: Any, parameters: Any) -> Prepared | None:
         """None the first time, and for what SQLAlchemy must do itself."""
@@ -176,19 +180,30 @@ class QuickConnection(Connection):
     @contextmanager
     def transaction(self, opening: Callable[[Self], None] | None) -> Iterator[Self]:
         """One transaction, begun and ended in the driver's words (by `opening` where the driver begins none by itself);
-        what SQLAlchemy executes inside joins it. Raises what the block raises, after a rollback."""
+        what SQLAlchemy executes inside joins it. Raises what the block raises, after a rollback. Rows that were not
+        taken by its end are lost."""
         self._raw = self.connection.dbapi_connection
-        self.is_opened = True
+        self.is_opened, self._given = True, []
         try:
             if opening:
                 opening(self)
             yield self
+            self._forget_rows()
             self._commit()
         except BaseException:
+            self._forget_rows()
             self._roll_back()
             raise
         finally:
-            self.is_opened, self._raw = False, None
+            self.is_opened, self._raw, self._given = False, None, None
+
+    def _forget_rows(self) -> None:
+        """A cursor with rows left, alive in a traceback for example, keeps SQLite's snapshot: the next transaction of
+        this connection would read an old state, or wait in vain to write (SQLITE_BUSY_SNAPSHOT)."""
+        for one in self._given:
+            with suppress(self.dialect.loaded_dbapi.Error, DBAPIError):
+                one.close()
+        self._given.clear()
 
     def _commit(self) -> None:
         if self.in_transaction():  # SQLAlchemy joined: its commit is the driver's
@@ -218,6 +233,8 @@ class QuickConnection(Connection):
         if not self.is_opened and not self.in_transaction():
             self.begin()  # as SQLAlchemy does at the first statement
         cursor = self._driver.cursor()
+        if self.is_opened:
+            self._given.append(cursor)
         try:
             if isinstance(parameters, list):
                 cursor.executemany(prepared.text, list(map(prepared.values, parameters)))

@@ -155,6 +155,7 @@ class Operator(Section):
     )
     tls13: bool = True
     dsn: bool = True
+    sent_copies: bool = False
 
 
 class Signing(Section):
@@ -181,7 +182,15 @@ class Mailbox(Section):
     certificate: Secret | None = None
     signing: Signing | None = None
     reply_to: str | None = None
+    sent_folder: str | None = Field(default=None, min_length=1, max_length=200)
     silence_most: Period | None = None
+
+    @field_validator("sent_folder")
+    @classmethod
+    def _is_a_folder(cls, value: str | None) -> str | None:
+        if value is not None and any(ord(c) < 32 or ord(c) == 127 for c in value):
+            raise ValueError("a folder name holds no control character")
+        return value
 
     @field_validator("mark")
     @classmethod
@@ -407,7 +416,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        faults = [*self._repeated_names(), *self._faults_of_mailboxes(), *self._faults_of_silences()]
+        faults = [
+            *self._repeated_names(),
+            *self._faults_of_mailboxes(),
+            *self._faults_of_sent_folders(),
+            *self._faults_of_silences(),
+        ]
         if self.mailboxes and not self.site.product_reference:
             faults.append(
                 (
@@ -447,6 +461,21 @@ class Settings(Section):
                     yield ("mailboxes", number), f"{what} {sasl} needs password_file"
                 if sasl == "external" and not (mailbox.certificate or operator.certificate):
                     yield ("mailboxes", number), f"{what} external needs a certificate, of the mailbox or its operator"
+
+    def _faults_of_sent_folders(self) -> Iterator[_Fault]:
+        """What the hub files there would come in again as a mail from outside."""
+        for number, mailbox in enumerate(self.mailboxes):
+            folder = (mailbox.sent_folder or "").casefold()
+            if folder and folder in {one.casefold() for one in self.watched_folders(mailbox)}:
+                text = "sent_folder holds what is sent: it cannot be INBOX, a folder that is read, or `move_to`"
+                yield ("mailboxes", number, "sent_folder"), text
+
+    def watched_folders(self, mailbox: Mailbox) -> frozenset[str]:
+        """Where mail comes in at the address of this mailbox, whichever mailbox of the settings reads it."""
+        place = (mailbox.operator, (mailbox.username or mailbox.address).casefold())
+        read = [box for box in self.mailboxes if (box.operator, (box.username or box.address).casefold()) == place]
+        moved = [box.move_to for box in read if box.after == "move"]
+        return frozenset({"INBOX", *(box.folder for box in read), *moved})
 
     def _faults_of_silences(self) -> Iterator[_Fault]:
         """A mailbox is compared at each poll: a shorter silence would be an alert of every quiet mailbox."""

@@ -82,6 +82,7 @@ class Certificates:
     def _shown(self) -> Iterator[Shown]:
         named = [(f"operator {operator.name}", operator.certificate) for operator in self._settings.operators]
         named += [(f"mailbox {mailbox.name}", mailbox.certificate) for mailbox in self._settings.mailboxes]
+        named += [("submission", self._settings.submission.certificate)]
         signing = [(box.name, box.signing) for box in self._settings.mailboxes if box.signing is not None]
         named += [(f"signing {name}", section.next or section.certificate) for name, section in signing]
         met: set[tuple[Secret, bool]] = set()

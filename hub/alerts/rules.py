@@ -220,12 +220,17 @@ def _of_sendings(settings: Settings, facts: Facts) -> Iterator[Alert]:
 # --- certificates (RH-12)
 
 
-_EXPIRED = {False: "les opérateurs le refusent", True: "les destinataires refusent les signatures"}
-
-
 def of_certificates(settings: Settings, shown: Iterable[Shown], at: datetime) -> Iterator[Alert]:
     for one in shown:
         yield from _of_certificate(settings, one, at)
+
+
+def _refused_by(shown: Shown) -> str:
+    if shown.signs:
+        return "les destinataires refusent les signatures"
+    if shown.holder == "submission":
+        return "les logiciels de messagerie des secrétariats refusent de s'y connecter"
+    return "les opérateurs le refusent"
 
 
 def _of_certificate(settings: Settings, shown: Shown, at: datetime) -> Iterator[Alert]:
@@ -235,7 +240,7 @@ def _of_certificate(settings: Settings, shown: Shown, at: datetime) -> Iterator[
         yield _certificate(
             shown,
             "certificate-expired",
-            f"ce certificat a expiré le {ends} : {_EXPIRED[shown.signs]}. Remplacez-le.",
+            f"ce certificat a expiré le {ends} : {_refused_by(shown)}. Remplacez-le.",
             since=facts.not_after,
         )
     elif facts.not_before > at and not shown.signs:  # the next one that signs waits for its day
@@ -248,7 +253,7 @@ def _of_certificate(settings: Settings, shown: Shown, at: datetime) -> Iterator[
             f"ce certificat expire le {ends} (dans {days} jour(s)) : faites-le renouveler.",
             is_urgent=False,
         )
-    if finess and facts.unit.startswith("1") and facts.unit[1:] != finess:
+    if finess and shown.holder != "submission" and facts.unit.startswith("1") and facts.unit[1:] != finess:
         yield _certificate(
             shown,
             "certificate-other-site",

@@ -25,7 +25,7 @@ from hub.raw import Whole
 from hub.settings import Mailbox, Settings
 from hub.spool.marker import belong
 from hub.trust.keys import KeyRing
-from hub.trust.tls import client_context
+from hub.trust.tls import client_context, server_context
 from hub.wiring import make_cell, now, password_of
 from hub.wiring.rulebook import load_rulebook
 from hub.wiring.signers import load_signers, trust_of
@@ -52,6 +52,7 @@ def check(site: SiteOption = HERE) -> None:
     warnings: list[str] = []
     if report.look(("signatures", "anchors"), lambda: trust_of(settings)):
         report.look(("mailboxes",), lambda: warnings.extend(load_signers(settings, now()).warnings))
+    report.look(("submission", "certificate"), lambda: _door(settings))
     report.look(("database_url",), lambda: _schema(settings))
     report.look(("broker_url",), lambda: _broker(settings))
     report.look(("data_dir",), lambda: _folder(settings.data_dir))
@@ -107,6 +108,11 @@ def _password(mailbox: Mailbox) -> None:
 def _context(settings: Settings, mailbox: Mailbox) -> ssl.SSLContext:
     operator = settings.operator_of(mailbox)
     return client_context(operator, mailbox.certificate or operator.certificate)
+
+
+def _door(settings: Settings) -> None:
+    if settings.submission.certificate is not None:
+        server_context(settings.submission.certificate)
 
 
 def _schema(settings: Settings) -> None:

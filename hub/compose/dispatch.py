@@ -39,7 +39,7 @@ class Undispatchable(Permanent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class MailParts:
     """All that a mail is made of. `text` is what the sender wrote; `subject` counts only without an archive, whose own
     rule gives it. `files` are the PDF copies (or the files of an ordinary mail). `is_last_word` asks a usager not to
     answer (X-MSS-MES). `receipt_to` asks for an MDN. `size_most` is the limit of the operator, on encoded bytes."""
@@ -75,17 +75,17 @@ class Dispatched:
         return self.outer + (self.entity if signed is None else signed)
 
 
-def dispatch(sending: Sending, codes: Codes) -> Dispatched:
+def dispatch(mail: MailParts, codes: Codes) -> Dispatched:
     """Raises Undispatchable, or Misconfigured for a letterhead that may not write."""
-    _must_be_sendable(sending)
-    outer = _headers(sending, codes)
-    parts = [text_part(_words(sending))]
-    if sending.archive is not None:
-        parts.append(file_part(Attached(ARCHIVE_NAME, "application/zip", sending.archive.raw)))
-    parts += [file_part(file) for file in sending.files]
-    entity = parts[0] if len(parts) == 1 else mixed(parts, sending.message_id)
-    if sending.size_most is not None:
-        must_fit(len(outer) + len(entity) + SIGNATURE_ROOM, sending.size_most)
+    _must_be_sendable(mail)
+    outer = _headers(mail, codes)
+    parts = [text_part(_words(mail))]
+    if mail.archive is not None:
+        parts.append(file_part(Attached(ARCHIVE_NAME, "application/zip", mail.archive.raw)))
+    parts += [file_part(file) for file in mail.files]
+    entity = parts[0] if len(parts) == 1 else mixed(parts, mail.message_id)
+    if mail.size_most is not None:
+        must_fit(len(outer) + len(entity) + SIGNATURE_ROOM, mail.size_most)
     return Dispatched(outer, entity)
 
 
@@ -106,24 +106,24 @@ def _megabytes(size: int) -> str:
 # --- may it go ------------------------------------------------------------------------------------------------------
 
 
-def _must_be_sendable(sending: Sending) -> None:
-    if not _PRODUCT.fullmatch(sending.letterhead.product_reference):
+def _must_be_sendable(mail: MailParts) -> None:
+    if not _PRODUCT.fullmatch(mail.letterhead.product_reference):
         raise Misconfigured("X-MSS-NIL: the product reference is letters and digits (ECO.2.4.3)")
-    if clean_id(sending.message_id) != sending.message_id or sending.at.utcoffset() is None:
-        raise Misconfigured("a sending needs a Message-ID in brackets and an aware time")
-    if not sending.recipients:
+    if clean_id(mail.message_id) != mail.message_id or mail.at.utcoffset() is None:
+        raise Misconfigured("a mail needs a Message-ID in brackets and an aware time")
+    if not mail.recipients:
         raise Undispatchable("no-recipient", "Le message n'a pas de destinataire.")
-    addresses = (*sending.recipients, sending.letterhead.address, *filter(None, (sending.reply_to, sending.receipt_to)))
+    addresses = (*mail.recipients, mail.letterhead.address, *filter(None, (mail.reply_to, mail.receipt_to)))
     if not all(_ADDRESS.fullmatch(address) for address in addresses):
         raise Undispatchable(
             "bad-address", "Une adresse du message n'est pas une adresse MSSanté valable : corrigez-la."
         )
-    usagers = [address for address in sending.recipients if _is_usagers(address, sending.usagers_domain)]
+    usagers = [address for address in mail.recipients if _is_usagers(address, mail.usagers_domain)]
     if usagers:
-        _must_be_for_the_usager(sending, usagers[0])
-    elif sending.is_last_word:
+        _must_be_for_the_usager(mail, usagers[0])
+    elif mail.is_last_word:
         raise Undispatchable("last-word", "« Ne pas répondre » ne s'emploie que pour un message à un usager.")
-    elif sending.archive is not None and "MASQUE_PS" in sending.archive.visibility:
+    elif mail.archive is not None and "MASQUE_PS" in mail.archive.visibility:
         raise Undispatchable("masked", "Ce document est masqué aux professionnels : il ne peut pas leur être envoyé.")
 
 
@@ -131,14 +131,14 @@ def _is_usagers(address: str, domain: str) -> bool:
     return address.rpartition("@")[2].lower() == domain.lower()
 
 
-def _must_be_for_the_usager(sending: Sending, address: str) -> None:
+def _must_be_for_the_usager(mail: MailParts, address: str) -> None:
     """One mail for one usager and nobody else (the address holds the INS), to his own address, and nothing that the
     usager or the legal representatives may not see (RH-67 to RH-69)."""
-    if len(sending.recipients) > 1:
+    if len(mail.recipients) > 1:
         raise Undispatchable(
             "usager-among-others", "Un message à un usager ne part qu'à lui : faites un envoi séparé aux autres."
         )
-    archive = sending.archive
+    archive = mail.archive
     if archive is None:
         return
     if archive.identity.ins is None or address.partition("@")[0].upper() != archive.identity.ins:
@@ -152,28 +152,28 @@ def _must_be_for_the_usager(sending: Sending, address: str) -> None:
 # --- headers --------------------------------------------------------------------------------------------------------
 
 
-def _headers(sending: Sending, codes: Codes) -> bytes:
-    letterhead, archive = sending.letterhead, sending.archive
+def _headers(mail: MailParts, codes: Codes) -> bytes:
+    letterhead, archive = mail.letterhead, mail.archive
     title = (
-        subject(archive, codes, sending.discretion, sending.record_number)
+        subject(archive, codes, mail.discretion, mail.record_number)
         if archive is not None
-        else ordinary_subject(sending.subject)
+        else ordinary_subject(mail.subject)
     )
-    answered = [sending.answers] if sending.answers else []
+    answered = [mail.answers] if mail.answers else []
     return b"".join(
         (
-            plain_header("Date", format_datetime(sending.at)),
+            plain_header("Date", format_datetime(mail.at)),
             address_header("From", letterhead.address, letterhead.display_name),
-            address_list("To", sending.recipients),
-            address_header("Reply-To", sending.reply_to) if sending.reply_to else b"",
+            address_list("To", mail.recipients),
+            address_header("Reply-To", mail.reply_to) if mail.reply_to else b"",
             text_header("Subject", title),
-            ids_header("Message-ID", [sending.message_id]),
+            ids_header("Message-ID", [mail.message_id]),
             ids_header("In-Reply-To", answered),
-            ids_header("References", [*sending.references[-_REFERENCES_MOST:], *answered]),
-            address_header("Disposition-Notification-To", sending.receipt_to) if sending.receipt_to else b"",
+            ids_header("References", [*mail.references[-_REFERENCES_MOST:], *answered]),
+            address_header("Disposition-Notification-To", mail.receipt_to) if mail.receipt_to else b"",
             plain_header("X-MSS-NIL", letterhead.product_reference),
             _of_the_archive(archive) if archive is not None else b"",
-            b"X-MSS-MES: FIN\r\n" if sending.is_last_word else b"",
+            b"X-MSS-MES: FIN\r\n" if mail.is_last_word else b"",
             b"MIME-Version: 1.0\r\n",
         )
     )
@@ -194,16 +194,16 @@ _REPLACES = "Ce message annule et remplace une version précédente du document.
 _DELETES = "Ce message demande de supprimer du dossier le document joint."
 
 
-def _words(sending: Sending) -> str:
+def _words(mail: MailParts) -> str:
     """What the sender wrote, then what is attached. No name of the usager is added."""
-    written = sending.text.strip()
-    archive = sending.archive
+    written = mail.text.strip()
+    archive = mail.archive
     if archive is None:
         return written or "(message sans texte)"
     lines = [written or "Bonjour,\n\nUn document vous est transmis.", ""]
     lines += [_DELETES, ""] if archive.deletes else [_REPLACES, ""] if archive.replaces else []
     lines += ["Pièces jointes :", _ARCHIVE_WORDS.format(name=ARCHIVE_NAME)]
-    if sending.files:
-        count = "le fichier PDF" if len(sending.files) == 1 else f"les {len(sending.files)} fichiers PDF"
+    if mail.files:
+        count = "le fichier PDF" if len(mail.files) == 1 else f"les {len(mail.files)} fichiers PDF"
         lines.append(_COPY_WORDS.format(count=count))
     return "\n".join(lines)

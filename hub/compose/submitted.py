@@ -15,7 +15,7 @@ from typing import Any
 
 from hub.cda import Codes
 from hub.cda.writing import Guardian, Lot, PdfBody, Piece, Product, Signatory, TextBody
-from hub.compose.dispatch import Dispatched, Sending, dispatch, must_fit
+from hub.compose.dispatch import Dispatched, MailParts, dispatch, must_fit
 from hub.compose.letter import Letterhead
 from hub.compose.naming import Discretion, discretion_for, type_code_of
 from hub.compose.packing import pack
@@ -106,7 +106,7 @@ def document_mail(
     discretion = discretion_for(contents, writing.discretion)
     lot = Lot(unique_id=_oid(step.sending, "lot"), sent_at=moment.at, sender=writing.author, product=writing.product)
     packed = pack(pieces, lot, codes, writing.faces, discretion, writing.embeds_the_copy, archived)
-    sending = Sending(
+    parts = MailParts(
         **_common(step, parsed, writing, moment),
         text=parsed.body if step.documents else "",
         archive=packed.archive,
@@ -114,7 +114,7 @@ def document_mail(
         record_number=pieces[0].usager.record_number,
         discretion=discretion,
     )
-    return dispatch(sending, codes), packed.remarks
+    return dispatch(parts, codes), packed.remarks
 
 
 def ordinary_mail(
@@ -133,8 +133,8 @@ def ordinary_mail(
     if will_be_signed and parsed.signature.form == "none":
         entity = canonical(entity)
     must_fit(len(entity), writing.size_most)
-    sending = Sending(**_common(step, parsed, writing, moment), text=parsed.body, subject=subject)
-    return Dispatched(dispatch(sending, codes).outer, entity)
+    parts = MailParts(**_common(step, parsed, writing, moment), text=parsed.body, subject=subject)
+    return Dispatched(dispatch(parts, codes).outer, entity)
 
 
 def boundary_of(message_id: str) -> str:

@@ -21,6 +21,7 @@ from hub.message import (
     DocumentForm,
     Hold,
     Match,
+    ParsedMessage,
     Plan,
     Reason,
     Refusal,
@@ -39,6 +40,7 @@ from hub.routing.rulebook import Policy, Rulebook, is_member
 from hub.routing.rules import Facts, Route, first_match
 from hub.routing.view import Seen, View, facts_of, view_of
 
+_NO_FILES = frozenset({"text/vcard", "text/x-vcard", "application/pkcs7-signature", "application/pgp-signature"})
 RECIPIENTS_MOST = 50  # of one submission: a person who means more has taken the wrong list
 
 
@@ -148,9 +150,20 @@ def _unsendable(seen: Seen) -> list[Reason]:
     """Attachments that no conformant message can carry: the author must know before anything leaves."""
     if seen.parsed.archives:
         return [reason("archive-submitted")]
-    if any(not _is_sendable(document) for document in seen.parsed.documents):
+    if any(not _is_sendable(document) for document in seen.parsed.documents) or _left_behind(seen.parsed):
         return [reason("attachment-unsendable")]
     return []
+
+
+def _left_behind(parsed: ParsedMessage) -> bool:
+    """Whether the conformant message would lack a file that its author attached. Her visiting card, her signature and
+    the pictures of her page are no such file."""
+    carried = {number for document in parsed.documents for number in document.attachments}
+    return bool(carried) and any(
+        leaf.name and leaf.disposition == "attachment" and leaf.content_id is None and leaf.number not in carried
+        for leaf in parsed.attachments
+        if leaf.media_type not in _NO_FILES
+    )
 
 
 def _unread(seen: Seen) -> list[Reason]:

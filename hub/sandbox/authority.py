@@ -56,6 +56,12 @@ class Authority:
         subject = _subject("Opérateur bac à sable (fictif)", "3999000000000001", "localhost")
         return self._leaf("operateur", subject, ExtendedKeyUsageOID.SERVER_AUTH, names)
 
+    def door(self, organisation: str, structure: str) -> Leaf:
+        """The leaf of a site's submission door, for this machine."""
+        names = [_host(host) for host in ("localhost", "127.0.0.1", "::1")]
+        subject = _subject(organisation, structure, "localhost")
+        return self._leaf("porte-d-envoi", subject, ExtendedKeyUsageOID.SERVER_AUTH, names)
+
     def client(self, structure: str, organisation: str, service: str = "BAL APPLICATIVE") -> Leaf:
         """The leaf of a structure, like an `ORG AUTH_CLI` certificate (mssante.md §11.2): `structure` is its national
         id (`1` + FINESS, `3` + SIRET) and becomes the OU."""

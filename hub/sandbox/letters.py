@@ -19,7 +19,7 @@ from urllib.parse import quote
 from hub.message import comparable
 from hub.sandbox.archives import Fault, archive
 from hub.sandbox.papers import Paper
-from hub.sandbox.people import TILLEULS, Structure
+from hub.sandbox.people import TILLEULS, Postmaster, Structure
 
 CRLF = b"\r\n"
 
@@ -40,7 +40,7 @@ class Cover:
     """What stands on the outside of a mail. `key` makes its Message-ID; `receipt_to` asks for an MDN there."""
 
     key: str
-    sender: Structure
+    sender: Structure | Postmaster
     subject: str
     sent_at: datetime
     to: str = TILLEULS.address

@@ -2,8 +2,9 @@
 
 A mail is taken when its sender is a mailbox of the structure that the client certificate names and its recipients are
 mailboxes of this operator; then `Return-Path` and `Received` are put before it and it lies in INBOX. Refusals:
-550 5.1.1 unknown recipient, 550 5.7.1 foreign sender, 530 clear text. `deliver` puts bytes into a mailbox as they are,
-for what no honest client would send. Each mail is also written to `FOLDER/boites/ADDRESS/NNNN.eml`.
+550 5.1.1 unknown recipient, 550 5.7.1 foreign sender, 530 clear text. Delivery notices (RFC 3461) are offered, and what
+is asked is answered a moment later (`answering`). `deliver` puts bytes into a mailbox as they are, for what no honest
+client would send. Each mail is also written to `FOLDER/boites/ADDRESS/NNNN.eml`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import secrets
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email import policy
 from email.parser import BytesHeaderParser
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-from aiosmtpd.smtp import SMTP
 from proxyprotocol.reader import ProxyProtocolReader
 from proxyprotocol.version import ProxyProtocolVersion
 from pymap.imap import IMAPServer
 
+from hub.sandbox.answering import Answer, Taken, answers, is_closed
 from hub.sandbox.authority import Authority, Leaf
+from hub.sandbox.conversation import Conversation
 from hub.sandbox.mailroom import ImapSettings, Login, Mailroom, structure_of
 from hub.sandbox.people import STRUCTURES, Structure
 
@@ -62,6 +65,7 @@ class FakeOperator:
         self._servers: list[asyncio.Server] = []
         self._mailroom = Mailroom(self.structures, self._password())
         self._numbers = itertools.count(1)
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self, *, ports: tuple[int, int, int, int] = (0, 0, 0, 0)) -> None:
         """Listen; `ports` are those of IMAP, IMAP with STARTTLS, SMTP, SMTP with STARTTLS (0: any free one)."""
@@ -83,6 +87,8 @@ class FakeOperator:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for task in self._answering:
+            task.cancel()
 
     async def deliver(self, mailbox_address: str, raw: bytes) -> None:
         """Put these bytes into a mailbox, unchanged. Raises KeyError for an unknown address."""
@@ -96,7 +102,21 @@ class FakeOperator:
         return await self._mailroom.messages(mailbox_address)
 
     def knows(self, address: str) -> bool:
-        return self._mailroom.knows(address)
+        return self._mailroom.knows(address) or is_closed(address)
+
+    async def take(self, taken: Taken, raw: bytes) -> None:
+        """A mail for one recipient: into the mailbox when it is open, then what the correspondent answers."""
+        if not is_closed(taken.recipient):
+            await self.deliver(taken.recipient, raw)
+        for answer in answers(taken, datetime.now(UTC)):
+            task = asyncio.create_task(self._answer(answer))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, answer: Answer) -> None:
+        if self._mailroom.knows(answer.mailbox):
+            await asyncio.sleep(answer.after)
+            await self.deliver(answer.mailbox, answer.raw)
 
     def may_send_as(self, sender: str, peer_certificate: Any) -> bool:
         """Its own mailboxes, and the empty path of receipts (RFC 8098 §3)."""
@@ -118,8 +138,8 @@ class FakeOperator:
         server = IMAPServer(Login(self._mailroom, settings), settings)
         return ProxyProtocolReader(ProxyProtocolVersion.get(None)).get_callback(server)
 
-    def _smtp(self, starttls: ssl.SSLContext | None) -> SMTP:
-        return SMTP(
+    def _smtp(self, starttls: ssl.SSLContext | None) -> Conversation:
+        return Conversation(
             _Reception(self),
             hostname="localhost",
             ident="Operateur bac a sable (fictif)",
@@ -140,36 +160,48 @@ class _Reception:
     def __init__(self, operator: FakeOperator) -> None:
         self._operator = operator
 
-    async def handle_MAIL(self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_EHLO(
+        self, server: Conversation, session: Any, envelope: Any, hostname: str, offers: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*offers[:-1], "250-DSN", offers[-1]]
+
+    async def handle_MAIL(
+        self, server: Conversation, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if not self._operator.may_send_as(_path(address), server.transport.get_extra_info("peercert")):
             return "550 5.7.1 Cette boite n'appartient pas a la structure du certificat"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
 
-    async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: Conversation, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if not self._operator.knows(address):
             return "550 5.1.1 Boite inconnue de cet operateur"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Conversation, session: Any, envelope: Any) -> str:
         raw: bytes = envelope.content
         sender = _path(envelope.mail_from)
         trace = f"Return-Path: <{sender}>\r\nReceived: by localhost with ESMTPS; {formatdate()}\r\n".encode()
-        for address in envelope.rcpt_tos:
-            await self._operator.deliver(address, trace + raw)
         headers = BytesHeaderParser(policy=policy.compat32).parsebytes(raw)
+        for address in envelope.rcpt_tos:
+            asked, notices = server.asked_envelope_id, server.asked_notices.get(address.lower(), frozenset())
+            taken = Taken(sender=sender, recipient=address, headers=headers, envelope_id=asked, notify=notices)
+            await self._operator.take(taken, trace + raw)
         reference = headers["X-MSS-NIL"]
         if reference is None:
             log.warning("a mail without X-MSS-NIL was taken (ECO.2.4.3)")
-        taken = Submission(
+        submission = Submission(
             sender,
             tuple(envelope.rcpt_tos),
             str(headers["Message-ID"] or ""),
             None if reference is None else str(reference),
         )
-        self._operator.submissions.append(taken)
+        self._operator.submissions.append(submission)
         return "250 2.0.0 Message accepte"
 
 

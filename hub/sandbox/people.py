@@ -28,6 +28,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Postmaster:
+    """Who writes an operator's notices."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Structure:
     """A structure and its mailbox. `national_id` is the Struct_IdNat (cda-xdm.md §3.6): `1` + FINESS, `2` + SIREN."""
 
@@ -89,6 +97,12 @@ LABORATORY = Structure(
 )
 CORRESPONDENTS = (ASE, HOSPITAL, LABORATORY)
 STRUCTURES = (TILLEULS, *CORRESPONDENTS)
+
+POSTMASTER = Postmaster("Opérateur bac à sable (fictif)", "postmaster@bac-a-sable.mssante.example")
+CLOSED_MAILBOX = "accueil@cmp-les-saules.mssante.example"  # the operator takes mail for it, then gives it back
+
+# Who writes for the ESMS, from her own mail program.
+SECRETARY, SECRETARY_LOGIN = "Nadège Corvol (fictive)", "secretariat"
 
 LOCAL_AUTHORITY = "1.2.250.1.71.4.2.2"  # local ids of an ESMS: `3<FINESS>/<number>` (cda-xdm.md §4.2)
 

@@ -92,7 +92,8 @@ class Conversation(SMTP):  # type: ignore[misc]
     def data_received(self, received: bytes) -> None:
         """Instead of aiosmtpd's stream: it would wake us for each 4 KB of a mail."""
         self._ahead += received
-        may_end = b".\r\n" in received or b".\r\n" in self._tail + received[:2]
+        has_dot = b"." in received  # base64 has none
+        may_end = (has_dot and b".\r\n" in received) or b".\r\n" in self._tail + received[:2]
         self._tail = (self._tail + received[-2:])[-2:]
         is_enough = may_end or len(self._ahead) >= PIECE or self.phase != "receiving"
         if is_enough and self._came is not None and not self._came.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -169,3 +170,36 @@ async def test_a_brief_read_on_sqlite_needs_no_other_thread(database: Database) 
         where = await database.read(lambda c: (threading.get_ident(), isinstance(c, QuickConnection)), brief=True)
         assert where[1]
         assert (where[0] == here) is database.is_sqlite
+
+
+@pytest.mark.parametrize("executions", [1, 2])  # by SQLAlchemy, then by the driver alone
+@pytest.mark.timeout(30)
+async def test_rows_that_nobody_took_hold_up_no_later_write(
+    database: Database, database_url: str, executions: int
+) -> None:
+    """A half-read cursor in a traceback kept SQLite's snapshot, and the next BEGIN IMMEDIATE waited in vain."""
+    filled(database)
+    kept: list[Any] = []
+
+    def half_read(connection: Connection) -> None:
+        for _ in range(executions):
+            rows = iter(connection.execute(READ))
+            next(rows)
+            kept.append(rows)
+        raise ZeroDivisionError
+
+    async def renamed(by: Database, name: str) -> None:
+        await by.write(lambda c: c.execute(RENAME, {"wanted": "u001", "name": name}).all())
+
+    other = Database(database_url)
+    try:
+        writes = [database.write(half_read), renamed(database, "premier")]  # one commit on SQLite
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert isinstance(results[0], ZeroDivisionError)
+        await renamed(other, "autre")
+        await renamed(database, "dernier")
+        names = database.read_now(lambda c: {row.id: row.birth_name for row in c.execute(READ)})
+        assert names["u001"] == "dernier"
+    finally:
+        other.close()
+    assert len(kept) == executions

@@ -193,6 +193,7 @@ async def test_commands_slipped_in_before_tls_are_never_obeyed(door: OpenDoor) -
     assert await client.hear() == ""
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_old_tls_is_refused(door: OpenDoor) -> None:
     context = ssl.create_default_context(cafile=str(door.authority.ca_file))
     context.minimum_version = ssl.TLSVersion.TLSv1
@@ -211,6 +212,7 @@ async def test_what_was_said_before_starttls_is_forgotten(door: OpenDoor) -> Non
         client = smtplib.SMTP("localhost", door.starttls_port, timeout=20)
         client.ehlo()
         client.docmd("STARTTLS")
+        assert client.sock is not None
         client.sock = door.authority.client_context().wrap_socket(client.sock, server_hostname="localhost")
         client.file = None
         answer = client.docmd(f"AUTH PLAIN {plain('camille')}")

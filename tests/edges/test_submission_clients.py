@@ -59,7 +59,7 @@ async def test_swaks(door: OpenDoor, tmp_path: Path, tls: str) -> None:
 
 
 async def test_swaks_without_tls_gets_nowhere(door: OpenDoor, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"538|AUTH|not supported"):
+    with pytest.raises(AssertionError, match="did not advertise authentication"):
         await done(
             tmp_path,
             *("swaks", "--server", f"localhost:{door.starttls_port}", "--auth", "PLAIN"),
@@ -101,7 +101,8 @@ async def test_s_nail(door: OpenDoor, tmp_path: Path) -> None:
 async def test_mutt(door: OpenDoor, tmp_path: Path) -> None:
     (tmp_path / "fiche.pdf").write_bytes(PDF)
     (tmp_path / "muttrc").write_text(
-        f"set from={SECRETARIAT}\nset use_from=yes\nset use_envelope_from=yes\nset envelope_from_address={SECRETARIAT}\n"
+        f"set from={SECRETARIAT}\nset use_from=yes\nset use_envelope_from=yes\n"
+        f"set envelope_from_address={SECRETARIAT}\n"
         f'set smtp_url="smtp://camille@localhost:{door.starttls_port}/"\nset smtp_pass="{PASSWORD}"\n'
         f"set ssl_force_tls=yes\nset ssl_usesystemcerts=no\nset ssl_ca_certificates_file={door.authority.ca_file}\n"
         f"set certificate_file={door.authority.ca_file}\nset copy=no\nset smtp_authenticators=plain\n"

@@ -177,7 +177,7 @@ async def test_too_many_connections_are_told_to_come_back(sql_bench: SqlBench, a
 
 
 async def test_silence_ends_a_conversation_and_one_who_never_logs_in(sql_bench: SqlBench, authority: Authority) -> None:
-    within = {"silence_most": timedelta(seconds=0.5), "login_within": timedelta(seconds=1)}
+    within: dict[str, Any] = {"silence_most": timedelta(seconds=0.5), "login_within": timedelta(seconds=1)}
     async with opened_door(sql_bench, authority, **within) as door:
         quiet = await raw_client(door)
         assert (await quiet.hear()).startswith("421 4.4.2")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,10 @@ def passwords() -> CountedPasswords:
 
 
 @pytest.fixture
-async def users(database: Database, clock: MovableClock, passwords: CountedPasswords) -> AsyncIterator[SqlUsers]:
+async def users(database: Database, clock: MovableClock, passwords: CountedPasswords) -> SqlUsers:
     made = SqlUsers(database, clock, passwords=passwords)
     await made.add("Camille", "secretary", PASSWORD, ("secretariat",), by="essai")
-    yield made
+    return made
 
 
 async def test_the_right_password_lets_in_with_its_rights(users: SqlUsers) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hub import ins
 from hub.cda.writing import NORMAL, VISIBILITY, PdfBody, Piece, TextBody
 from hub.compose.attached import Attached, base64_lines, file_part, text_part
-from hub.compose.dispatch import Dispatched, Sending, Undispatchable, dispatch, must_fit
+from hub.compose.dispatch import Dispatched, MailParts, Undispatchable, dispatch, must_fit
 from hub.compose.naming import Discretion
 from hub.compose.packing import Packed, pack
 from hub.errors import Misconfigured
@@ -39,7 +39,7 @@ def packed(*pieces: Piece, discretion: Discretion = Discretion.SUBJECT, embeds: 
     return pack(pieces or (piece(),), LOT, CODES, faces(), discretion, embeds)
 
 
-def sending(made: Packed | None = None, **changes: Any) -> Sending:
+def sending(made: Packed | None = None, **changes: Any) -> MailParts:
     fields: dict[str, Any] = {
         "letterhead": LETTERHEAD,
         "recipients": (ASE_ADDRESS,),
@@ -50,7 +50,7 @@ def sending(made: Packed | None = None, **changes: Any) -> Sending:
     }
     if made is not None:
         fields |= {"archive": made.archive, "files": made.files}
-    return Sending(**(fields | changes))
+    return MailParts(**(fields | changes))
 
 
 def sent(made: Packed | None = None, **changes: Any) -> Dispatched:

@@ -1,0 +1,262 @@
+"""A whole establishment that sends: the submission door open, two mailboxes that sign (RSA, EC), two users, a Dovecot
+with everybody's mailboxes, and a next hop that wants a client certificate.
+
+`running_office(folder)` starts what is real (Postfix, Dovecot) and makes the site; `hop` puts another next hop in the
+place of Postfix. The service is not started. All people are fictional.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import smtplib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from hub.sandbox.people import usagers_csv
+from tests.edges.dovecot import Dovecot, running_dovecot
+from tests.edges.ports import free_port
+from tests.edges.postfix import running_postfix
+from tests.pki import Authority
+from tests.signers import Authority as SigningAuthority
+from tests.signers import Holder
+from tests.trips.house import DOMAIN, Site, wait_for
+
+SECRETARIAT, DIRECTION = (f"{name}@mecs.{DOMAIN}" for name in ("secretariat", "direction"))
+ASE, DOCTOR = f"ase@departement.{DOMAIN}", f"medecin@hopital.{DOMAIN}"
+NOBODY = f"inconnu@departement.{DOMAIN}"  # Postfix knows no such mailbox
+MEMBERS = tuple(f"{name}.{DOMAIN}" for name in ("mecs", "departement", "hopital"))
+PASSWORD = "quatre mots sans rapport"
+PRODUCT = "ESSAI1"
+SITE_NAME = "MECS d'essai (fictive)"
+FINESS = "990000029"
+
+_SETTINGS = """\
+site:
+  name: "{name}"
+  finess: "{finess}"
+  product_reference: {product}
+  address: {{street: "3 rue de l'Essai", postal_code: "38999", city: VALLOMBRE}}
+operators:
+  - name: operateur
+    imap: {{host: localhost, port: {imap}, tls: implicit}}
+    smtp: {{host: localhost, port: {smtp}, tls: implicit}}
+    ca_file: {ca}
+    sasl: external
+mailboxes:
+{mailboxes}submission:
+  certificate: {{file: {door_certificate}, key_file: {door_key}}}
+  port: {starttls_port}
+  implicit_port: {implicit_port}
+  name: localhost
+  messages_a_minute: 10000
+  messages_an_hour: 10000
+signatures: {{anchors: anchors.pem}}
+deciding: {{member_domains: [{members}]}}
+watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
+spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 2s, lease: {lease}s}}
+working: {{processes: 1, threads: 4}}
+log_level: warning
+sending: {{evidence_within: {evidence_within}s}}
+"""
+_BOX = """\
+  - name: {name}
+    address: {address}
+    operator: operateur
+    display_name: {shown}
+    test: true
+    certificate: {{file: {certificate}, key_file: {key}}}
+    signing: {{certificate: {{file: {name}-signature.pem}}}}
+"""
+_SHOWN = {"secretariat": "MECS d'essai", "direction": "Direction de la MECS d'essai"}
+_REFUSES = f"smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ {NOBODY} = 550 5.1.1 unknown }} }}\n"
+
+
+@dataclass
+class Office:
+    site: Site
+    dovecot: Dovecot
+    authority: Authority
+    signing: dict[str, tuple[SigningAuthority, Holder]]  # by the address of the mailbox
+    starttls_port: int
+    implicit_port: int
+    _clients: list[smtplib.SMTP] = field(default_factory=list)
+
+    def client(self, login: str = "camille", tls: str = "implicit") -> smtplib.SMTP:
+        """A mail program, connected and logged in; the caller ends it."""
+        context = self.authority.client_context()
+        if tls == "implicit":
+            client: smtplib.SMTP = smtplib.SMTP_SSL("localhost", self.implicit_port, timeout=30, context=context)
+        else:
+            client = smtplib.SMTP("localhost", self.starttls_port, timeout=30)
+            client.starttls(context=context)
+        client.login(login, PASSWORD)
+        return client
+
+    def submit(self, *mails: EmailMessage, login: str = "camille", tls: str = "implicit") -> None:
+        """Each to the recipients that it names."""
+        with self.client(login, tls) as client:
+            for mail in mails:
+                assert client.send_message(mail) == {}
+
+    def wait_for_door(self, seconds: float = 60) -> None:
+        def is_open() -> bool:
+            try:
+                self.client().quit()
+            except OSError:
+                return False
+            return True
+
+        wait_for(is_open, seconds, self.site.log)
+
+    def sent(self, *words: str) -> list[dict[str, Any]]:
+        """What `hub sent --json` says, the newest first."""
+        told = self.site.command("sent", "--json", "--limit", "1000", *words)
+        assert told.returncode == 0, told.stdout + told.stderr
+        found: list[dict[str, Any]] = json.loads(told.stdout)
+        return found
+
+    def ladder(self) -> dict[tuple[str, str], str]:
+        """(Message-ID, recipient) -> rung."""
+        return {
+            (one["message_id"], each["recipient"]): each["rung"] for one in self.sent() for each in one["recipients"]
+        }
+
+    def inbox(self, address: str, at_least: int = 0, seconds: float = 60) -> list[EmailMessage]:
+        """The mails of a mailbox, parsed by Python's own parser."""
+        return [parsed(raw) for raw in self.site.mails_to(address, at_least, seconds)]
+
+    def letters(self, address: str = SECRETARIAT, at_least: int = 0, seconds: float = 60) -> list[EmailMessage]:
+        """What the hub wrote to people of ours, once there are so many."""
+        found: list[EmailMessage] = []
+
+        def are_there() -> bool:
+            found[:] = [mail for mail in self.inbox(address) if mail["Auto-Submitted"] == "auto-generated"]
+            return len(found) >= at_least
+
+        wait_for(are_there, seconds, lambda: f"{len(found)} letters\n{self.site.log()[-4000:]}")
+        return found
+
+
+def parsed(raw: bytes) -> EmailMessage:
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def a_mail(
+    subject: str,
+    *recipients: str,
+    files: Sequence[tuple[str, bytes]] = (),
+    text: str = "Bonjour,\n\nVeuillez trouver ci-joint le document. Bien à vous,\nle secrétariat\n",
+    sender: str = SECRETARIAT,
+    number: str = "",
+    **headers: str,
+) -> EmailMessage:
+    """As a mail program writes it. `number` tells its Message-ID apart from others."""
+    mail = EmailMessage(policy=email.policy.SMTP)
+    mail["From"], mail["To"], mail["Subject"] = sender, ", ".join(recipients or (ASE,)), subject
+    mail["Message-ID"] = f"<{number or datetime.now(UTC).timestamp()}@poste.mecs.{DOMAIN}>"
+    for name, value in headers.items():
+        mail[name.replace("_", "-")] = value
+    mail.set_content(text)
+    for name, raw in files:
+        mail.add_attachment(raw, maintype="application", subtype="pdf", filename=name)
+    return mail
+
+
+@contextmanager
+def running_office(
+    folder: Path,
+    *,
+    hop: Callable[[Authority], tuple[int, Callable[[], None]]] | None = None,
+    lease: int = 5,
+    evidence_within: int = 1800,
+) -> Iterator[Office]:
+    """`hop` starts a next hop: (its port with implicit TLS, how to stop it); None: a Postfix that delivers into the
+    Dovecot."""
+    authority = Authority(folder / "pki")
+    with ExitStack() as stack:
+        dovecot = stack.enter_context(running_dovecot(authority))
+        postfix: Any = None
+        if hop is None:
+            into = f"lmtp:inet:[127.0.0.1]:{dovecot.lmtp_port}"
+            postfix = stack.enter_context(running_postfix(authority, domains=MEMBERS, transport=into, more=_REFUSES))
+            smtp_port = postfix.implicit_port
+        else:
+            smtp_port, stop = hop(authority)
+            stack.callback(stop)
+        site = Site(folder / "site", dovecot, postfix)
+        office = Office(site, dovecot, authority, _signers(), free_port(), free_port())
+        _write(office, smtp_port, lease, evidence_within)
+        _set_up(office)
+        stack.callback(site.stop)
+        yield office
+
+
+def _set_up(office: Office) -> None:
+    """What a sysadmin does on the first day."""
+    folder = office.site.folder
+    (folder / "usagers.csv").write_bytes(usagers_csv())
+    (folder / "password").write_text(PASSWORD + "\n")
+    user = ("users", "add", "camille", "--mailbox", "secretariat", "--mailbox", "direction")
+    for words in (
+        ("usagers", "import", str(folder / "usagers.csv")),
+        (*user, "--password-file", str(folder / "password")),
+        ("check",),
+    ):
+        done = office.site.command(*words)
+        assert done.returncode == 0, f"hub {' '.join(words)}: {done.stdout}{done.stderr}"
+
+
+def _write(office: Office, smtp_port: int, lease: int, evidence_within: int) -> None:
+    """The files of the site."""
+    folder, authority = office.site.folder, office.authority
+    folder.mkdir(parents=True)
+    door = authority.issue("door", "localhost", "127.0.0.1")
+    boxes = []
+    for address, (_, holder) in office.signing.items():
+        name, leaf = address.partition("@")[0], office.dovecot.leaf(address)
+        (folder / f"{name}-signature.pem").write_bytes(holder.certificate_pem + holder.above_pem + holder.key_pem)
+        known = {"name": name, "address": address, "shown": json.dumps(_SHOWN[name])}
+        boxes.append(_BOX.format(**known, certificate=leaf.certificate, key=leaf.key))
+    (folder / "anchors.pem").write_bytes(b"".join(one.root_pem for one, _ in office.signing.values()))
+    (folder / "hub.yaml").write_text(
+        _SETTINGS.format(
+            name=SITE_NAME,
+            finess=FINESS,
+            product=PRODUCT,
+            imap=office.dovecot.imaps_port,
+            smtp=smtp_port,
+            ca=authority.ca_file,
+            mailboxes="".join(boxes),
+            door_certificate=door.certificate,
+            door_key=door.key,
+            starttls_port=office.starttls_port,
+            implicit_port=office.implicit_port,
+            members=", ".join(MEMBERS),
+            lease=lease,
+            evidence_within=evidence_within,
+        ),
+        encoding="utf-8",
+    )
+    made = subprocess.run([sys.executable, "-m", "hub", "init", str(folder)], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+
+
+def _signers() -> dict[str, tuple[SigningAuthority, Holder]]:
+    """Throw-away authorities, and certificates that are valid today."""
+    now, day = datetime.now(UTC), timedelta(days=1)
+    made = {}
+    for kind, address in (("rsa", SECRETARIAT), ("ec", DIRECTION)):
+        authority = SigningAuthority(kind)  # type: ignore[arg-type]
+        made[address] = authority, authority.signer(address, not_before=now - day, not_after=now + 300 * day)
+    return made
