@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -333,6 +333,10 @@ class Intake(Protocol):
     async def accept(self, arrival: Arrival, blob: BlobSink) -> Accepted:
         """Make the blob durable, then commit the message (or note its twin). One transaction: the blob row, the
         message row, the seen row, a journal entry. Returning means that a restart finishes it."""
+        ...
+
+    async def accept_all(self, arrived: Sequence[tuple[Arrival, BlobSink]]) -> Sequence[Accepted | BaseException]:
+        """`accept` for each, together where that is possible: what became of each, in order."""
         ...
 
     async def unmarked(self, mailbox: str, uidvalidity: int) -> tuple[int, ...]:

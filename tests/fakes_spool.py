@@ -7,10 +7,11 @@ with the store in the place of a connection, and undone with the rest when it ra
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -197,6 +198,10 @@ class MemorySpool:
                 kept.marks.discard(place)
             kept.deeds.append((twin, "accept" if new else "twin", "hub"))
             return Accepted(twin, new=new)
+
+    async def accept_all(self, arrived: Sequence[tuple[Arrival, BlobSink]]) -> Sequence[Accepted | BaseException]:
+        each = (self.accept(arrival, blob) for arrival, blob in arrived)
+        return await asyncio.gather(*each, return_exceptions=True)
 
     def _message(
         self, arrival: Arrival, sha256: str, size: int, door: Door, print_: str, *, is_uid_taken: bool

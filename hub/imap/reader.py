@@ -19,7 +19,6 @@ import random as _random
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from hub import settings
 from hub.errors import HubError
@@ -32,7 +31,7 @@ from hub.imap.marking import Marker
 from hub.imap.opening import Credentials, credentials_of, open_session
 from hub.imap.progress import Progress, WatcherState
 from hub.imap.session import Woken
-from hub.ports import Accepted, Arrival, BlobSink, Clock, Intake
+from hub.ports import Accepted, Arrival, Clock, Intake
 
 logger = logging.getLogger("hub.imap")
 
@@ -40,14 +39,6 @@ EMPTY_LOOKS = 3  # a server that cries EXISTS for nothing is soon listened to on
 EMPTY_LOOK_PAUSE = 1.0
 HINT_DEADLINE = 10.0  # seconds; a broker that does not answer costs the hint, not the mark
 STOP_GRACE = 5.0  # seconds given to what runs when the watcher is told to stop
-
-
-class BatchIntake(Intake, Protocol):
-    """What a watcher needs of the spool."""
-
-    async def accept_all(self, arrived: Sequence[tuple[Arrival, BlobSink]]) -> Sequence[Accepted | BaseException]:
-        """`accept` for each, at once: what became of each, in order."""
-        ...
 
 
 class Watcher:
@@ -60,7 +51,7 @@ class Watcher:
         mailbox: settings.Mailbox,
         operator: settings.Operator,
         watching: settings.Watching,
-        intake: BatchIntake,
+        intake: Intake,
         make_context: Callable[[], ssl.SSLContext],
         on_accepted: Callable[[str], Awaitable[None] | None],
         clock: Clock,

@@ -30,7 +30,7 @@ from hub.message import (
     Step,
     Thought,
 )
-from hub.ports import Accepted, Arrival, Effect, Intake, Spool
+from hub.ports import Accepted, Arrival, BlobSink, Effect, Intake, Spool
 from hub.settings import Spooling
 from hub.spool import BlobStore, SqlSpool
 from hub.spool.statements import MESSAGE, STEP
@@ -197,6 +197,13 @@ def arrival(
 ) -> Arrival:
     known: dict[str, Any] = {"mailbox": BOX, "received_at": START} | more
     return Arrival(uidvalidity=uidvalidity, uid=uid, message_id=message_id, **known)
+
+
+async def arriving(spool: Intake, raw: bytes, uid: int) -> tuple[Arrival, BlobSink]:
+    """One of several that are accepted together."""
+    blob = await spool.new_blob()
+    await blob.write(raw)
+    return arrival(uid), blob
 
 
 async def accept(spool: Intake, raw: bytes = b"Subject: essai\r\n\r\nBonjour\r\n", **more: Any) -> Accepted:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from hub.errors import LostLease, Permanent, StalePlan
 from hub.message import Deferred, Delivery, Done, Failed, Hold, Outcome, Reason, Uncertain
-from hub.ports import Ready
+from hub.ports import Accepted, Ready
 from hub.raw import joined
 from tests.edges.engines import postgres_template, sqlite_template
 from tests.edges.spools import (
@@ -24,6 +24,7 @@ from tests.edges.spools import (
     Bench,
     IntakeAndSpool,
     accept,
+    arriving,
     bench,
     planned,
     thought,
@@ -64,6 +65,23 @@ async def test_a_twin_under_another_uid_is_noted_not_imported(bench: Bench) -> N
     assert await spool.seen(BOX, EPOCH) == {1, 2}
     assert await bench.actions(first.id) == ["accept", "twin"]
     assert await spool.due() == (first.id,)
+
+
+async def test_messages_accepted_together_are_each_accepted_once(bench: Bench) -> None:
+    spool = bench.spool()
+    known = await accept(spool, b"Subject: un\r\n\r\n", uid=1)
+    arrived = [await arriving(spool, raw, uid) for uid, raw in ((2, b"deux"), (3, b"trois"), (4, b"deux"))]
+    arrived.append(await arriving(spool, b"Subject: un\r\n\r\n", 1))
+    two, three, twin, again = await spool.accept_all(arrived)
+    assert isinstance(two, Accepted)
+    assert isinstance(three, Accepted)
+    assert isinstance(twin, Accepted)
+    assert three.new
+    assert two.id == twin.id
+    assert two.new is not twin.new  # whichever came first
+    assert again == Accepted(known.id, new=False)
+    assert await spool.seen(BOX, EPOCH) == {1, 2, 3, 4}
+    assert set(await spool.due()) == {known.id, two.id, three.id}
 
 
 async def test_the_same_mail_in_two_mailboxes_is_two_messages(bench: Bench) -> None:
