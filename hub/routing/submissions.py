@@ -130,8 +130,8 @@ def _doubts(
         reasons.append(reason("no-recipient"))
     if len(verdicts) > RECIPIENTS_MOST:
         reasons.append(reason("too-many-recipients"))
-    if view.classification.message_class in AUTOMATIC:
-        return tuple(reasons)  # her client's own receipt or absence: it goes as it is
+    if view.classification.message_class in AUTOMATIC and found.is_ordinary:
+        return tuple(reasons)  # her program's own receipt or absence: it goes as it is
     reasons += [reason(defect.code) for defect in view.grave]
     reasons += _unsendable(seen)
     reasons += _unread(seen)

@@ -278,3 +278,22 @@ async def test_an_answer_that_names_nobody_is_told_and_the_mail_still_waits(desk
     assert desk.state(held) == "HELD"
     assert len(desk.outgoing(OURS)) == 2
     assert not desk.outgoing(ASE)
+
+
+async def test_a_document_never_passes_as_an_automatic_mail(desk: Desk) -> None:
+    """Neither a subject nor a header that machines write takes a document past the question whose it is."""
+    by_subject = await desk.submit("Absence du bureau", ASE)
+    by_header = await desk.submit("le rapport", ASE, Auto_Submitted="auto-replied")
+    assert await desk.carry(by_subject) == await desk.carry(by_header) == "HELD"
+    assert not desk.outgoing(ASE)
+
+
+async def test_a_file_that_cannot_travel_as_a_document_holds_the_mail(desk: Desk) -> None:
+    mail = EmailMessage(policy=email.policy.SMTP)
+    mail["From"], mail["To"], mail["Subject"] = OURS, ASE, ABOUT_LINA
+    mail.set_content("Bonjour")
+    mail.add_attachment(SCAN, maintype="application", subtype="pdf", filename="un.pdf")
+    mail.add_attachment(b"PK\x03\x04", maintype="application", subtype="msword", filename="deux.doc")
+    message_id = await desk.submit_raw(mail.as_bytes(), ASE)
+    assert await desk.carry(message_id) == "HELD"
+    assert not desk.outgoing(ASE)
