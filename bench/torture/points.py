@@ -12,7 +12,8 @@ from dataclasses import dataclass
 # The transactions of a message's trip, by the function of the hub that writes them (`wounds` finds it from the code
 # that runs in the transaction).
 DEEDS = {
-    "IntakeSide.accept": "accept",
+    "IntakeSide._accept_ready": "accept",  # a batch
+    "IntakeSide._accept_stored": "accept",
     "IntakeSide.marked": "marked",
     "IntakeSide.advance": "advance",
     "IntakeSide.told": "told",

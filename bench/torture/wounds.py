@@ -126,10 +126,10 @@ def _database(wounds: Wounds, module: ModuleType) -> None:
         wounds.passes(f"{_deed_of(work)[0]}.committed", _deed_of(work)[1])
         return value
 
-    def at_once(self: Any, work: Callable[[Any], Any]) -> Any:
+    def at_once(self: Any, work: Callable[[Any], Any], **named: Any) -> Any:
         if hasattr(work, "is_watched"):  # `write` may come by here
-            return write_now(self, work)
-        value = write_now(self, _until_commit(wounds, work))
+            return write_now(self, work, **named)
+        value = write_now(self, _until_commit(wounds, work), **named)
         wounds.passes(f"{_deed_of(work)[0]}.committed", _deed_of(work)[1])
         return value
 

