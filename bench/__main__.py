@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from bench.figures import Options, Result, machine, table, told, write
 
-ROWS = ("filing", "scaling", "fetch", "flat", "memory", "idle", "latency", "restart", "accept", "signatures", "compose", "delivery")
+ROWS = ("filing", "scaling", "fetch", "flat", "memory", "idle", "latency", "restart", "accept", "signatures", "compose", "delivery", "sending")
 
 
 def main() -> None:
