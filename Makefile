@@ -1,4 +1,4 @@
-# make demo   set-up, then the main job on the embedded default (SQLite, no server, no root)
+# make demo   set-up, then the main job, both ways, on the embedded default (SQLite, no server, no root)
 # make test   set-up with Debian packages, then every test against real servers, four at a time: they mostly wait
 # make check  the quick one: style, types, architecture, unit tests (under a minute)
 # make bench  figures as ratios in one run

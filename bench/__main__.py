@@ -17,7 +17,10 @@ from dataclasses import replace
 
 from bench.figures import Options, Result, machine, table, told, write
 
-ROWS = ("filing", "scaling", "fetch", "flat", "memory", "idle", "latency", "restart", "accept", "signatures", "compose", "delivery", "sending")
+ROWS = (
+    *("filing", "scaling", "fetch", "flat", "memory", "idle", "latency", "restart"),
+    *("accept", "signatures", "compose", "delivery", "sending"),
+)
 
 
 def main() -> None:

@@ -544,7 +544,8 @@ class Rung(StrEnum):
     FAILED = "failed"
 
 
-Source = Literal["smtp", "dsn", "mdn", "reply", "human"]  # who told: the operator's server, a report, a person
+# Who told: the operator's server, its own copy among the sent mails, a report, a person.
+Source = Literal["smtp", "imap", "dsn", "mdn", "reply", "human"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -577,6 +578,8 @@ class Sending:
     kind: str | None = None
     urgency: str = ""  # P0 to P3, that of its kind when it was composed; "" for an ordinary mail
     wants_receipt: bool = False  # the author asked to be told when it is read
+    record_number: str | None = None  # of the usager
+    submitted_as: str | None = None  # the Message-ID of what its author wrote
     sent_to: tuple[SentTo, ...] = ()
 
 
@@ -634,9 +637,10 @@ class Delivery:
     """Send a mail to one recipient. `copy`: the message as it came; `notice`: that something happened, without health
     data; `letter`: `subject` and `text` in plain French, to a mailbox of ours; `dispatch`: what the `Composition` of
     the same `sending` made, byte for byte; `outcome`: a letter to its author, only if it did not get to `about`
-    (empty: if the `composition` could not be made)."""
+    (empty: if the `composition` could not be made); `sent-copy`: the same bytes into the mailbox's own folder of sent
+    mails, once they left for somebody (`recipient` is "")."""
 
-    content: Literal["copy", "notice", "letter", "dispatch", "outcome"]
+    content: Literal["copy", "notice", "letter", "dispatch", "outcome", "sent-copy"]
     recipient: str
     reason: str = ""
     sending: str = ""

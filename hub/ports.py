@@ -242,6 +242,31 @@ class Sender(Protocol):
     ) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class SentFolder:
+    """Where what leaves a mailbox is kept: the folder's name, `auto` for the one that the server means.
+    `is_kept_by_operator`: it puts the copies there itself."""
+
+    name: str
+    is_kept_by_operator: bool = False
+
+
+class Filer(Protocol):
+    """The door out by IMAP: a mail into a folder of a mailbox, over a connection of its own.
+
+    `message_id` is that of the mail, `at` when it was composed. Raises Temporary (no connection, over quota, not now),
+    Permanent (no right, too large, not clear which folder is meant)."""
+
+    async def file(self, mailbox: str, folder: str, mail: Raw, message_id: str, at: datetime) -> str:
+        """`filed`, or `already there`: repeating after a crash makes no twin. The mail is read (\\Seen), dated
+        `at`, its bytes are as given; a folder that is missing is made. Raises what the pieces raise, too."""
+        ...
+
+    async def holds(self, mailbox: str, folder: str, message_id: str, at: datetime) -> bool:
+        """Whether a mail with this Message-ID is in the folder. Changes nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """One message met in a mailbox. `received_at` is INTERNALDATE; `message_id` the header as found, or None."""

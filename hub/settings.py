@@ -470,13 +470,6 @@ class Settings(Section):
                 text = "sent_folder holds what is sent: it cannot be INBOX, a folder that is read, or `move_to`"
                 yield ("mailboxes", number, "sent_folder"), text
 
-    def watched_folders(self, mailbox: Mailbox) -> frozenset[str]:
-        """Where mail comes in at the address of this mailbox, whichever mailbox of the settings reads it."""
-        place = (mailbox.operator, (mailbox.username or mailbox.address).casefold())
-        read = [box for box in self.mailboxes if (box.operator, (box.username or box.address).casefold()) == place]
-        moved = [box.move_to for box in read if box.after == "move"]
-        return frozenset({"INBOX", *(box.folder for box in read), *moved})
-
     def _faults_of_silences(self) -> Iterator[_Fault]:
         """A mailbox is compared at each poll: a shorter silence would be an alert of every quiet mailbox."""
         limits: list[tuple[tuple[str | int, ...], timedelta | None]] = [(("watching",), self.watching.silence_most)]
@@ -488,6 +481,13 @@ class Settings(Section):
     def silence_most(self, mailbox: Mailbox) -> timedelta:
         """How long a mailbox may go without a sign of progress."""
         return self.watching.silence_most if mailbox.silence_most is None else mailbox.silence_most
+
+    def watched_folders(self, mailbox: Mailbox) -> frozenset[str]:
+        """Where mail comes in at the address of this mailbox, whichever mailbox of the settings reads it."""
+        place = (mailbox.operator, (mailbox.username or mailbox.address).casefold())
+        read = [box for box in self.mailboxes if (box.operator, (box.username or box.address).casefold()) == place]
+        moved = [box.move_to for box in read if box.after == "move"]
+        return frozenset({"INBOX", *(box.folder for box in read), *moved})
 
     def operator_of(self, mailbox: Mailbox) -> Operator:
         return next(operator for operator in self.operators if operator.name == mailbox.operator)

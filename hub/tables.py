@@ -399,7 +399,7 @@ class SentToRow(SQLModel, table=True):
 
 
 class NewsRow(SQLModel, table=True):
-    """What was heard of one recipient of a sending: append-only. `source` is smtp, dsn, mdn, reply or human; `message`
+    """What was heard of one recipient of a sending: append-only. `source` is a `message.Source`; `message`
     the report that said it. What one report says is one row, however often it is told; each attempt of ours is one."""
 
     __tablename__ = "news"

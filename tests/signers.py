@@ -97,9 +97,9 @@ class Authority:
     def root_pem(self) -> bytes:
         return self.root.certificate.public_bytes(Encoding.PEM)
 
-    def lists(self, *revoked: Holder) -> bytes:
-        """The revocation lists of root and intermediate, PEM; the intermediate's names `revoked`."""
-        return _revocations(self.root, ()) + _revocations(self.intermediate, revoked)
+    def lists(self, *revoked: Holder, at: datetime = AT) -> bytes:
+        """The revocation lists of root and intermediate as of `at`, PEM; the intermediate's names `revoked`."""
+        return _revocations(self.root, (), at) + _revocations(self.intermediate, revoked, at)
 
     def signer(
         self,
@@ -140,18 +140,18 @@ def self_signed(address: str = AUTHOR) -> Holder:
     return Holder(builder.sign(key, hashes.SHA256()), key)
 
 
-def _revocations(issuer: Holder, revoked: Sequence[Holder]) -> bytes:
+def _revocations(issuer: Holder, revoked: Sequence[Holder], at: datetime) -> bytes:
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.certificate.subject)
-        .last_update(AT - timedelta(days=9))
-        .next_update(AT + timedelta(days=9))
+        .last_update(at - timedelta(days=9))
+        .next_update(at + timedelta(days=9))
         .add_extension(x509.CRLNumber(1), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
     )
     for holder in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(holder.certificate.serial_number)
-        builder = builder.add_revoked_certificate(entry.revocation_date(AT - timedelta(days=1)).build())
+        builder = builder.add_revoked_certificate(entry.revocation_date(at - timedelta(days=1)).build())
     return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 

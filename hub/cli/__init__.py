@@ -20,6 +20,7 @@ from hub.cli import (
     keys,
     ledger,
     release,
+    send,
     sent,
     serve,
     show,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 
 for group in (
-    *(start, check, serve, explain, show, release, sent, usagers, users, journal, keys, status, ledger),
+    *(start, check, serve, explain, show, release, send, sent, usagers, users, journal, keys, status, ledger),
     *(hosts, database, web, demo),
 ):
     group.register(app)

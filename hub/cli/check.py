@@ -70,7 +70,7 @@ def check(site: SiteOption = HERE) -> None:
     print(f"Tout est en ordre : {boxes} boîte(s) aux lettres, règles et types de documents valides.")
     if not boxes:
         print("Aucune boîte aux lettres n'est encore réglée dans hub.yaml : le hub n'a rien à relever.")
-    for text in (*warnings, *(alarm.text for alarm in raised)):
+    for text in (*warnings, *_fonts(settings), *(alarm.text for alarm in raised)):
         print(f"À prévoir : {text}")
 
 
@@ -98,6 +98,18 @@ def _keys(file: Path) -> None:
     KeyRing.load(file)
     if file.stat().st_mode & 0o007:
         raise Misconfigured(f"{file}:1 - everybody on this machine may read the keys: chmod 600")
+
+
+def _fonts(settings: Settings) -> tuple[str, ...]:
+    """Only what the hub writes itself needs them: a text or a form without a PDF of its own."""
+    sending = settings.sending
+    absent = [str(file) for file in (sending.font_file, sending.bold_font_file) if not file.is_file()]
+    if not absent or settings.submission.certificate is None:
+        return ()
+    return (
+        f"police absente : {', '.join(absent)}. Un envoi sans PDF joint ne pourra pas être préparé : installez "
+        "fonts-dejavu-core, ou réglez sending.font_file et sending.bold_font_file.",
+    )
 
 
 def _password(mailbox: Mailbox) -> None:

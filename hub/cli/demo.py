@@ -1,9 +1,10 @@
-"""`hub demo`: the main job in two minutes on one machine, with a fake operator and fictional people; `hub sandbox`: the
-fake operator alone, for integrators and training.
+"""`hub demo`: the main job, both ways, on one machine, with a fake operator and fictional people; `hub sandbox`: that
+operator alone, for integrators and training.
 
 The demo makes a site in a folder, starts the real `hub serve` on it, drops the messages of `hub.sandbox.scenario` into
-the fictional mailbox and shows what the database and the correspondents' mailboxes then say. It stops what it started.
-Exit code 0 when everything is as the scenario expects, 1 otherwise (each difference is named).
+the fictional mailbox, then lets the fictional secretary send hers (`hub.sandbox.outgoing`) through the submission door,
+and shows what the database and the correspondents' mailboxes say. It stops what it started. Exit code 0 when everything
+is as expected, 1 otherwise (each difference is named).
 """
 
 from __future__ import annotations
@@ -24,22 +25,26 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from hub.cli.demo_story import tell_differences, tell_next, tell_receipts, tell_table
+from hub.cli.demo_sent import tell_ladders, tell_sent, tell_sent_differences
+from hub.cli.demo_story import tell_differences, tell_next, tell_receipts, tell_table, tell_verdict
 from hub.errors import Misconfigured, Permanent
 from hub.records import parse_usagers
 from hub.sandbox import findings
 from hub.sandbox.authority import Authority
 from hub.sandbox.operator import FakeOperator
-from hub.sandbox.people import TILLEULS
+from hub.sandbox.outgoing import Correspondence, look
+from hub.sandbox.people import SECRETARY_LOGIN, TILLEULS
 from hub.sandbox.scenario import Sample, samples
-from hub.sandbox.service import ANY_PORTS, PORTS
+from hub.sandbox.secretary import MailProgram
+from hub.sandbox.service import ANY_PORTS, PORTS, free_port
 from hub.sandbox.service import run as run_sandbox
-from hub.sandbox.site import MAILBOX, write_site
+from hub.sandbox.site import MAILBOX, PASSWORD_FILE, write_site
 from hub.settings import default_config_dir, load_settings
 from hub.trust.keys import KeyRing
-from hub.wiring import House, open_house
+from hub.wiring import House, open_house, password_of
 
 DEADLINE = 100.0  # seconds for all messages; a slow machine needs about 15
+SENT_DEADLINE = 60.0  # seconds for what the secretary sends; a slow machine needs about 6
 LOOK_EVERY = 0.25
 STOP_WITHIN = 20.0
 
@@ -102,6 +107,7 @@ class _Demo:
         self._folder = folder
         self._site = folder / "site"
         self._console = console
+        self._door_port = free_port()
         self._samples: tuple[Sample, ...] = ()
 
     async def run(self, keep: bool) -> int:
@@ -117,9 +123,10 @@ class _Demo:
             try:
                 async with self._serving():
                     await self._settled(operator, house, stop)
-                    wrong = await self._tell(operator, house, time.monotonic() - began)
+                    sent = await self._sent(operator, house, stop)
+                    wrong = await self._tell(operator, house, sent, began)
                     if keep:
-                        self._console.print("\nL'opérateur et le hub tournent encore ; Ctrl-C pour les arrêter.")
+                        self._tell_kept(operator)
                         await stop.wait()
             finally:
                 await house.close()
@@ -139,8 +146,9 @@ class _Demo:
             await operator.stop()
 
     async def _site_made(self, operator: FakeOperator) -> House:
-        """Settings, rules, sealing key, empty database, usagers: what `hub init` and `hub usagers import` do."""
-        write_site(self._site, operator)
+        """Settings, rules, sealing key, empty database, usagers, the secretary: what `hub init`, `hub usagers import`
+        and `hub users add` do."""
+        write_site(self._site, operator, self._door_port)
         (self._site / "routes.yaml").write_bytes((default_config_dir() / "routes.yaml").read_bytes())
         settings = load_settings(self._site / "hub.yaml")
         settings.key_file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -150,7 +158,9 @@ class _Demo:
         if read.problems:
             raise Misconfigured("\n".join(str(problem) for problem in read.problems))
         result = await house.records.import_usagers(read, by="demo")
-        self._console.print(f"  site de « {TILLEULS.name} » : clés, base, {result.added} usagers importés")
+        password = password_of(self._site / PASSWORD_FILE)
+        await house.users.add(SECRETARY_LOGIN, "secretary", password, (MAILBOX,), "demo")
+        self._console.print(f"  site de « {TILLEULS.name} » : clés, base, {result.added} usagers, une secrétaire")
         return house
 
     @asynccontextmanager
@@ -211,12 +221,42 @@ class _Demo:
         progress.update(settled, completed=at_rest)
         return seen == len(self._samples) and at_rest == sum(counts.values())
 
-    async def _tell(self, operator: FakeOperator, house: House, seconds: float) -> int:
+    async def _sent(self, operator: FakeOperator, house: House, stop: asyncio.Event) -> Correspondence:
+        """The secretary sends, answers when she is asked, and everything comes to its end."""
+        password_file, port = self._site / PASSWORD_FILE, self._door_port
+        program = MailProgram(port=port, ca_file=operator.authority.ca_file, password_file=password_file)
+        correspondence = Correspondence(operator, program, datetime.now(UTC).astimezone())
+        with self._console.status("la secrétaire envoie, l'ASE répond…"):
+            await correspondence.send()
+            deadline = time.monotonic() + SENT_DEADLINE
+            while not await correspondence.is_settled(house):
+                if stop.is_set() or self._child_ended.done() or time.monotonic() > deadline:
+                    break  # what is missing then shows as a difference
+                await correspondence.answer()
+                await asyncio.sleep(LOOK_EVERY)
+        return correspondence
+
+    async def _tell(self, operator: FakeOperator, house: House, sent: Correspondence, began: float) -> int:
+        console, samples = self._console, self._samples
         found = await findings.find(house)
         hub = house.start()
         arrived = await findings.receipts(operator, hub.reader)
-        tell_table(self._console, self._samples, found, hub.rulebook().catalogue)
-        tell_receipts(self._console, self._samples, arrived)
-        wrong = tell_differences(self._console, self._samples, found, arrived, seconds)
-        tell_next(self._console, self._folder, found, self._samples)
+        tell_table(console, samples, found, hub.rulebook().catalogue)
+        tell_receipts(console, samples, arrived)
+        came = await look(sent, operator, house, hub.reader)
+        tell_sent(console, came, await sent.letters())
+        await tell_ladders(console, house, came)
+        wrong = tell_differences(console, samples, found, arrived) + tell_sent_differences(console, came)
+        tell_verdict(console, wrong, len(samples), len(came), time.monotonic() - began)
+        tell_next(console, self._folder, found, samples)
         return wrong
+
+    def _tell_kept(self, operator: FakeOperator) -> None:
+        lines = (
+            "L'opérateur et le hub tournent encore ; Ctrl-C pour les arrêter.",
+            f"Pour envoyer vous-même : serveur SMTP localhost, port {self._door_port}, STARTTLS, utilisateur "
+            f"{SECRETARY_LOGIN}, mot de passe dans {self._site / PASSWORD_FILE}, expéditeur {TILLEULS.address},",
+            f"autorité à reconnaître {operator.authority.ca_file}",
+        )
+        for line in ("", *lines):
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -145,9 +145,7 @@ def message_id_of(sample: Sample) -> str:
     return next(line[12:].decode() for line in head.split(b"\r\n") if line.startswith(b"Message-ID: "))
 
 
-def tell_differences(
-    console: Console, all_samples: tuple[Sample, ...], found: Found, arrived: Arrived, seconds: float
-) -> int:
+def tell_differences(console: Console, all_samples: tuple[Sample, ...], found: Found, arrived: Arrived) -> int:
     """How many samples became something else than expected; each is named."""
     wrong = 0
     for number, sample in enumerate(all_samples, 1):
@@ -155,14 +153,17 @@ def tell_differences(
         wrong += bool(lines)
         for line in lines:
             console.print(f"[bold red]n° {number} « {escape(sample.what)} »[/] : {escape(line)}")
+    return wrong
+
+
+def tell_verdict(console: Console, wrong: int, came_in: int, went_out: int, seconds: float) -> None:
     if wrong:
-        console.print(f"[bold red]{wrong} message(s) sur {len(all_samples)} ne sont pas comme attendu.[/]")
+        console.print(f"\n[bold red]{wrong} message(s) sur {came_in + went_out} ne sont pas comme attendu.[/]")
     else:
         console.print(
-            f"\n[bold green]Les {len(all_samples)} messages sont exactement comme attendu[/]"
-            f" ({len(arrived)} accusés arrivés, {seconds:.0f} s en tout)."
+            f"\n[bold green]Les {came_in} messages reçus et les {went_out} envois sont exactement comme attendu[/]"
+            f" ({seconds:.0f} s en tout)."
         )
-    return wrong
 
 
 def tell_next(console: Console, folder: Path, found: Found, all_samples: tuple[Sample, ...]) -> None:
@@ -173,6 +174,7 @@ def tell_next(console: Console, folder: Path, found: Found, all_samples: tuple[S
         "\n[bold]Pour regarder de plus près[/] (tout est gardé dans ce dossier, à effacer quand vous voulez) :"
     )
     lines = [("tout ce qui attend une décision", f"{hub} held --site {site}")]
+    lines.append(("ce que les envois sont devenus", f"{hub} sent --site {site}"))
     if filed:
         lines.append(("un message, de bout en bout", f"{hub} show {filed.message[:8]} --site {site}"))
     if held:

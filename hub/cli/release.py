@@ -41,12 +41,12 @@ def register(app: typer.Typer) -> None:
 def release(
     message: Annotated[str, typer.Argument(help="Le début de l'identifiant du message.")],
     by: Annotated[str, typer.Option(help="Votre nom : il est écrit dans la trace.")],
-    usager: Annotated[str | None, typer.Option(help="N° de dossier de l'usager à qui classer les documents.")] = None,
-    dismiss: Annotated[bool, typer.Option("--dismiss", help="Clore sans rien classer.")] = False,
+    usager: Annotated[str | None, typer.Option(help="N° de dossier de l'usager : classer, ou envoyer.")] = None,
+    dismiss: Annotated[bool, typer.Option("--dismiss", help="Clore sans rien classer ni envoyer.")] = False,
     receipt: Annotated[bool, typer.Option("--receipt", help="Envoyer l'accusé de lecture resté en attente.")] = False,
     site: SiteOption = HERE,
 ) -> None:
-    """Termine à la main un message en attente : le classer, le clore, ou envoyer son accusé."""
+    """Termine à la main un message en attente : le classer ou l'envoyer, le clore, ou envoyer son accusé."""
     if [usager is not None, dismiss, receipt].count(True) != 1:
         raise typer.BadParameter("choisissez une seule décision : --usager DOSSIER, --dismiss ou --receipt")
     if not by.strip():

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Any
@@ -29,11 +33,13 @@ from hub.wiring.rulebook import load_rulebook
 
 SOURCES = {
     "smtp": "réponse de l'opérateur",
+    "imap": "copie trouvée dans le dossier des messages envoyés",
     "dsn": "avis de remise",
     "mdn": "accusé du destinataire",
     "reply": "réponse automatique",
     "human": "noté à la main",
 }
+_BEFORE_WORDS = re.compile(r"\s+(?:\S+@\S+\s\s+|-> )")  # the recipient, or the mark of what is to be done
 STATES = {"ACCEPTED": "pas encore lu", "PLANNED": "en cours", "HELD": "en attente (hub held)", "DONE": "noté"}
 
 
@@ -83,8 +89,16 @@ def _tell(as_json: bool, lines: Iterable[str], objects: list[dict[str, Any]]) ->
     if as_json:
         print(json.dumps(objects, ensure_ascii=False, indent=2))
         return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for line in lines:
-        print(line)
+        print(fitted(line, width) if width else line)
+
+
+def fitted(line: str, width: int) -> str:
+    """A line of the ladder folded to a terminal's width, what follows under where its words began."""
+    began = _BEFORE_WORDS.match(line)
+    below = " " * (began.end() if began is not None else 4)
+    return textwrap.fill(line, max(width, 80), subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
 
 
 async def _found(

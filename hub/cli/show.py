@@ -26,7 +26,7 @@ STEP_STATES = {
     "TODO": "à faire",
     "DONE": "fait",
     "DEFERRED": "reporté",
-    "UNCERTAIN": "incertain, sera renvoyé",
+    "UNCERTAIN": "incertain, sera repris",
     "FAILED": "échoué",
 }
 
@@ -65,8 +65,8 @@ async def _held(site: Path) -> None:
                 console.print(f"    · {escape(reason.text)}")
     console.print(
         "\nPour comparer les identités, trait par trait : hub show MESSAGE\n"
-        "Pour classer : hub release MESSAGE --usager DOSSIER --by VOTRE_NOM\n"
-        "Pour clore sans classer : hub release MESSAGE --dismiss --by VOTRE_NOM\n"
+        "Pour classer, ou laisser partir un envoi : hub release MESSAGE --usager DOSSIER --by VOTRE_NOM\n"
+        "Pour clore sans classer, sans rien envoyer : hub release MESSAGE --dismiss --by VOTRE_NOM\n"
         "Pour envoyer un accusé en attente : hub release MESSAGE --receipt --by VOTRE_NOM"
     )
 

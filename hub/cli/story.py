@@ -196,6 +196,8 @@ def _delivery_in_words(step: Delivery) -> str:
             return f"remettre le message à l'opérateur, pour {step.recipient}"
         case "outcome":
             return f"écrire à {step.recipient} ce qu'il est devenu, s'il n'a pas abouti"
+        case "sent-copy":
+            return "ranger une copie dans le dossier des messages envoyés de la boîte"
         case "letter":
             return f"écrire à {step.recipient} : {step.subject}"
         case "notice":

@@ -15,7 +15,7 @@ from hub.compose.dispatch import Dispatched, Undispatchable
 from hub.compose.letter import Letterhead
 from hub.compose.naming import Discretion
 from hub.compose.relay import COPY_SUBJECT, copy, letter, notice
-from hub.compose.submitted import Moment, WritingAs, boundary_of, document_mail, ordinary_mail, pieces_of
+from hub.compose.submitted import Moment, WritingAs, boundary_of, document_mail, is_pdf, ordinary_mail, pieces_of
 
 __all__ = [
     "COPY_SUBJECT",
@@ -32,6 +32,7 @@ __all__ = [
     "boundary_of",
     "copy",
     "document_mail",
+    "is_pdf",
     "letter",
     "notice",
     "ordinary_mail",

@@ -169,7 +169,7 @@ def _headers(mail: MailParts, codes: Codes) -> bytes:
             text_header("Subject", title),
             ids_header("Message-ID", [mail.message_id]),
             ids_header("In-Reply-To", answered),
-            ids_header("References", [*mail.references[-_REFERENCES_MOST:], *answered]),
+            ids_header("References", _thread(mail)),
             address_header("Disposition-Notification-To", mail.receipt_to) if mail.receipt_to else b"",
             plain_header("X-MSS-NIL", letterhead.product_reference),
             _of_the_archive(archive) if archive is not None else b"",
@@ -177,6 +177,12 @@ def _headers(mail: MailParts, codes: Codes) -> bytes:
             b"MIME-Version: 1.0\r\n",
         )
     )
+
+
+def _thread(mail: MailParts) -> list[str]:
+    """Each mail of the thread once, the one answered last (RFC 5322 §3.6.4)."""
+    before = [one for one in mail.references if one != mail.answers][-_REFERENCES_MOST:]
+    return [*before, *([mail.answers] if mail.answers else [])]
 
 
 def _of_the_archive(archive: ArchiveWritten) -> bytes:

@@ -66,7 +66,7 @@ def pieces_of(
     """One for each document of the step, whose bytes are `bodies` in that order; without any, the words of the mail are
     the document."""
     kinds = step.kinds or (None,)
-    contents = tuple(PdfBody(raw) if _is_pdf(raw) else TextBody(raw.decode("utf-8", "replace")) for raw in bodies)
+    contents = tuple(PdfBody(raw) if is_pdf(raw) else TextBody(raw.decode("utf-8", "replace")) for raw in bodies)
     pieces = []
     for number, body in enumerate(contents or (TextBody(parsed.body),)):
         kind = kinds[number]
@@ -158,7 +158,7 @@ def _common(step: Composition, parsed: ParsedMessage, writing: WritingAs, moment
     }
 
 
-def _is_pdf(raw: bytes) -> bool:
+def is_pdf(raw: bytes) -> bool:
     return b"%PDF-" in raw[:1024]
 
 

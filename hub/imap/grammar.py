@@ -139,7 +139,7 @@ def _items(answer: Answer, start: int) -> list[tuple[bytes, Value]]:
     name: bytes | None = None
     inner: list[bytes] = []
     depth = 0
-    for token, is_sign in _tokens(answer, start):
+    for token, is_sign in tokens(answer, start):
         if is_sign and token == b"(":
             depth += 1
             inner = inner if depth > 2 else []
@@ -164,7 +164,7 @@ def _items(answer: Answer, start: int) -> list[tuple[bytes, Value]]:
     raise SurpriseOnWire("fetch-syntax")
 
 
-def _tokens(answer: Answer, start: int) -> Iterator[tuple[bytes | None, bool]]:
+def tokens(answer: Answer, start: int) -> Iterator[tuple[bytes | None, bool]]:
     """(token, whether it is a parenthesis); None for NIL."""
     for index, part in enumerate(answer):
         if index % 2:

@@ -74,6 +74,9 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
         self.secured: asyncio.Future[None] = loop.create_future()
         self.greeting: asyncio.Future[bytes] = loop.create_future()
         self.replies: deque[bytes] = deque()  # what to send at each continuation
+        self.invited: asyncio.Future[None] | None = None  # set while a literal waits for its continuation
+        self.flows = asyncio.Event()  # what was written leaves: more may be
+        self.flows.set()
         self.news = asyncio.Event()  # messages came, or the connection is lost
         self.exists = 0
         self.lost: ConnectionLost | PeerRefused | None = None
@@ -114,6 +117,17 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
             return
         self.layer.seal(raw)
         self._flush()
+
+    def pause_writing(self) -> None:
+        self.flows.clear()
+
+    def resume_writing(self) -> None:
+        self.flows.set()
+
+    def invite(self) -> asyncio.Future[None]:
+        """Done when the server says that it takes the literal announced by the next command."""
+        self.invited = self.loop.create_future()
+        return self.invited
 
     def _flush(self) -> None:
         if self.layer is not None and (sealed := self.layer.drain()):
@@ -211,6 +225,8 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
             self._count_unasked((line,))
         elif self.replies:
             self.write(self.replies.popleft())
+        elif self.invited is not None and not self.invited.done():
+            self.invited.set_result(None)
         else:
             raise SurpriseOnWire("unexpected-continuation")
 
@@ -226,6 +242,7 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
         if self.pending is not None:
             self.pending.fail(error)
         self.news.set()
+        self.flows.set()
         if self.transport is not None:
             if isinstance(error, PeerRefused):
                 self.transport.close()  # lets our TLS alert out

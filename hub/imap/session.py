@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from hub.imap import literal
 from hub.imap.failures import CommandRefused, ConnectionLost, PeerRefused
 from hub.imap.grammar import response_code
 from hub.imap.protocol import AUTH, LITERAL_MOST, LOGOUT, NONAUTH, SELECTED, Asked, Protocol
 from hub.imap.wire import Answer
+from hub.raw import Raw
 
 KEPT_MOST = 1024**2  # bytes of answers kept for a command that says nothing else
 CAPABILITY_MOST = 64 * 1024
@@ -149,12 +151,15 @@ class Session:
             asked = Asked(name, tag, *args, by_uid=by_uid, keeps=tuple(keeps), kept_most=kept_most)
             await self._within_deadline(protocol.execute(asked))
             protocol.splitter.literal_most = LITERAL_MOST
-            result, lines = asked.response
-            self._note_state(name, result)
-            if result != "OK":
-                code = response_code(lines[-1])[0]
-                raise CommandRefused("-".join(filter(None, (name.lower(), result.lower(), code.lower()))))
-            return Reply(lines[-1], tuple(lines[:-1]))
+            return self._reply_to(asked)
+
+    def _reply_to(self, asked: Asked) -> Reply:
+        result, lines = asked.response
+        self._note_state(asked.name, result)
+        if result != "OK":
+            code = response_code(lines[-1])[0]
+            raise CommandRefused("-".join(filter(None, (asked.name.lower(), result.lower(), code.lower()))))
+        return Reply(lines[-1], tuple(lines[:-1]))
 
     def _note_state(self, name: str, result: str) -> None:
         if name in ("SELECT", "EXAMINE"):  # a refused SELECT leaves no folder selected (RFC 3501 §6.3.1)
@@ -165,13 +170,18 @@ class Session:
     async def noop(self) -> None:
         await self.command("NOOP")
 
-    async def append(self, folder: str, raw: bytes, flags: Iterable[str] = (), date: str = "") -> str:
-        """Put a message into a folder (`grammar.folder_name`; `grammar.written_date`). Returns the APPENDUID code, if
-        any, as `uidvalidity uid`."""
-        args = [folder, f"({' '.join(flags)})", *filter(None, [date]), f"{{{len(raw)}}}"]
-        reply = await self.command("APPEND", *args, replies=(raw + b"\r\n",))
-        code, value = response_code(reply.text)
-        return value if code == "APPENDUID" else ""
+    async def append(self, folder: str, mail: Raw, flags: Iterable[str] = (), date: str = "") -> str:
+        """Put a message into a folder (`grammar.folder_name`; `grammar.written_date`), piece by piece. Returns the
+        APPENDUID code, if any, as `uidvalidity uid`. What the pieces raise, or a refusal that comes in their middle,
+        leaves nothing in the folder and no connection."""
+        async with self._turn:
+            self._raise_if_lost()
+            args = [folder, f"({' '.join(flags)})", *filter(None, [date]), f"{{{mail.size}}}"]
+            asked = Asked("APPEND", self._protocol.new_tag(), *args, by_uid=False, keeps=(), kept_most=0)
+            self._protocol.replies.clear()
+            await literal.send(self._protocol, asked, mail, self._within_deadline)
+            code, value = response_code(self._reply_to(asked).text)
+            return value if code == "APPENDUID" else ""
 
     def forget_news(self) -> None:
         """Called before looking at the folder: what arrives after the look wakes the next `idle`."""
@@ -253,10 +263,11 @@ class Session:
         if self._protocol.lost is not None:
             raise self._protocol.lost
 
-    async def _within_deadline(self, awaited: Awaitable[T]) -> T:
-        """Await under our deadline. Late or cancelled: the connection is closed, so no late answer can be read."""
+    async def _within_deadline(self, awaited: Awaitable[T], seconds: float | None = None) -> T:
+        """Await under our deadline (`seconds`: at least so many). Late or cancelled: the connection is closed, so no
+        late answer can be read."""
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(max(self._deadline, seconds or 0.0)):
                 return await awaited
         except TimeoutError:
             raise self.surprise("timeout") from None

@@ -15,8 +15,9 @@ from hub.receipts.fields import Group, address_of, first, groups_of, message_id_
 _RECIPIENT_FIELDS = frozenset({"final-recipient", "original-recipient", "action", "status"})
 RECIPIENTS_MOST = 200  # of one bounce; a mail of ours has some tens
 _ACTIONS = ("failed", "delayed", "relayed", "delivered", "expanded")  # the worst first
-_STATUS = re.compile(r"(?<![0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
-_REPLY = re.compile(r"(?<![0-9.])([245][0-9]{2})(?![0-9.])")
+# Whole words only: three digits stand in most Message-IDs, which bounces quote.
+_STATUS = re.compile(r"(?<![\w.@-])(?:[245][0-9]{2}-)?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![\w.@])")
+_REPLY = re.compile(r"(?<![\w.@-])([245][0-9]{2})(?![\w.@])")
 
 
 def read_dsn(raw_fields: bytes) -> Report:

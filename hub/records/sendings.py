@@ -108,6 +108,8 @@ def sending_of(row: Row[Any], recipients: Sequence[Row[Any]]) -> Sending:
         kind=row.kind,
         urgency=row.urgency,
         wants_receipt=row.wants_receipt,
+        record_number=row.record_number,
+        submitted_as=row.submitted_as,
         sent_to=tuple(sent_to_of(one) for one in recipients),
     )
 

@@ -17,9 +17,10 @@ from sqlalchemy.engine import Connection
 from hub.message import Rung, Sending
 from hub.records.sendings import NEWS, SENDING, SENT_TO, sending_of
 from hub.settings import URGENT
-from hub.tables import MessageRow
+from hub.tables import MessageRow, UsagerRow
 
 _MESSAGE: Table = MessageRow.__table__  # type: ignore[attr-defined]
+_USAGER: Table = UsagerRow.__table__  # type: ignore[attr-defined]
 
 KEYS_MOST = 64
 _SILENCEABLE = tuple(
@@ -31,6 +32,11 @@ _IS_REPORT = _MESSAGE.c.message_class.in_(
     bindparam("reports", ("dsn", "mdn", "auto_reply"), expanding=True, literal_execute=True)
 )
 _NEWEST_FIRST = (SENDING.c.composed_at.desc(), SENDING.c.id)
+_WITH_ITS_ORIGIN = (
+    select(SENDING, _USAGER.c.record_number, _MESSAGE.c.message_id.label("submitted_as"))
+    .join(_MESSAGE, _MESSAGE.c.id == SENDING.c.message)
+    .outerjoin(_USAGER, _USAGER.c.id == SENDING.c.usager)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +213,7 @@ def standing(connection: Connection, since: datetime) -> dict[str, int]:
 
 
 def _whole(connection: Connection, wanted: ColumnElement[bool], limit: int = KEYS_MOST) -> tuple[Sending, ...]:
-    rows = connection.execute(select(SENDING).where(wanted).order_by(*_NEWEST_FIRST).limit(limit)).all()
+    rows = connection.execute(_WITH_ITS_ORIGIN.where(wanted).order_by(*_NEWEST_FIRST).limit(limit)).all()
     if not rows:
         return ()
     ids = [row.id for row in rows]

@@ -34,11 +34,13 @@ _QUOTED = re.compile(
     r"|(?:envoyé de|sent from|télécharger outlook)\b.*",
     re.IGNORECASE,
 )
+_QUOTES = (">", "|")
 _BRACKETED = re.compile(r"\[[^\[\]]{1,100}\]")
 _DENIAL = re.compile(r"\b(?:pas|non|ni|aucun|sauf|plutôt)\b", re.IGNORECASE)
 _CANCEL = re.compile(
-    r"\W*(?:merci d'|veuillez |il faut )?(?:annul(?:er|ez|ation|é|e)|ne pas envoyer|n'envoyez (?:pas|rien))"
-    r"(?:\s+(?:l'envoi|cet envoi|le message|svp|s'il vous plaît|merci))*\W*",
+    r"\W*(?:bonjour\W+)?(?:merci d'|veuillez |il faut )?"
+    r"(?:annul(?:er|ez|ation|é|e)|ne pas envoyer|n'envoyez (?:pas|rien))"
+    r"(?:[\s,;.!]+(?:l'envoi|cet envoi|le message|svp|s'il vous plaît|merci(?: d'avance| beaucoup)?|cordialement))*\W*",
     re.IGNORECASE,
 )
 _POLITE = re.compile(
@@ -126,17 +128,29 @@ def _read(parsed: ParsedMessage, message: str, match: Match) -> Answer:
 
 def new_lines(body: str) -> list[str]:
     """The lines of a reply that its author wrote, each without blanks around it; nothing of what it quotes, and nothing
-    of the signature."""
+    of the signature. Thunderbird puts the cursor below the quoted letter: what stands there is read too, but nothing
+    between two quoted lines, which may be the end of a long one that was folded."""
+    lines = [_plain(line) for line in body[:READ_MOST].split("\n")]
+    quoted = [number for number, line in enumerate(lines) if line.startswith(_QUOTES)]
+    if quoted and len(body) > READ_MOST:  # how far it quotes is not known
+        lines = lines[: quoted[0]]
     kept: list[str] = []
-    for line in body[:READ_MOST].split("\n"):
-        line = unicodedata.normalize("NFKC", line).strip().replace("’", "'")
-        if line.startswith((">", "|")):
+    for number, line in enumerate(lines):
+        if not line or (quoted and quoted[0] <= number <= quoted[-1]):
             continue
-        if line in ("--", "—") or _MARK.search(line) or _QUOTED.fullmatch(line):
+        if line in ("--", "—") or _MARK.search(line):
             break
-        if line:
-            kept.append(line)
+        if _QUOTED.fullmatch(line):
+            following = next((one for one in lines[number + 1 :] if one), "")
+            if following.startswith(_QUOTES):
+                continue
+            break
+        kept.append(line)
     return kept[:LINES_MOST]
+
+
+def _plain(line: str) -> str:
+    return unicodedata.normalize("NFKC", line).strip().replace("’", "'")
 
 
 def _numbers(lines: list[str], match: Match) -> dict[str, bool]:

@@ -32,6 +32,7 @@ class Policy:
     unsigned_domains: frozenset[str] = frozenset()  # of recipients to whom nothing is signed unless a rule says so
     addresses: tuple[tuple[str, str], ...] = ()  # name in the settings and address of each mailbox of ours
     zone: tzinfo = UTC  # in which letters tell times
+    copied: frozenset[str] = frozenset()  # names of the mailboxes with a folder for copies of what they send
 
 
 # A file without `submissions` sends nothing.

@@ -201,7 +201,15 @@ def _sent(
         for one in recipients:
             steps.append(Delivery(content="dispatch", recipient=one, sending=composition.sending))
             steps += _outcome(seen, composition, one)
-    return tuple(steps)
+    return (*steps, *_copies(seen, steps, policy))
+
+
+def _copies(seen: Seen, steps: list[Step], policy: Policy) -> tuple[Step, ...]:
+    """One of each mail, when all have been sent: nothing that leaves waits for a copy."""
+    if seen.envelope.mailbox not in policy.copied or not _has_author(seen):
+        return ()
+    composed = (step.sending for step in steps if isinstance(step, Composition))
+    return tuple(Delivery(content="sent-copy", recipient="", sending=sending) for sending in composed)
 
 
 def _outcome(seen: Seen, composition: Composition, about_whom: str = "") -> tuple[Delivery, ...]:

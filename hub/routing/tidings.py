@@ -120,7 +120,11 @@ def _words(news: Iterable[News], message_class: MessageClass) -> tuple[str, ...]
 
 def _letter(told: tuple[_Turned, ...], sending: Sending, author: str, rulebook: Rulebook) -> tuple[Delivery, ...]:
     rung, policy = told[0].news.rung, rulebook.policy
-    what = f" ({rulebook.catalogue.label(sending.kind)})" if sending.kind is not None else ""
+    named = (
+        rulebook.catalogue.label(sending.kind) if sending.kind is not None else "",
+        f"dossier {sending.record_number}" if sending.record_number else "",
+    )
+    what = f" ({', '.join(filter(None, named))})" if any(named) else ""
     when = sending.composed_at.astimezone(policy.zone).strftime("le %d/%m/%Y à %H:%M")
     lines = [
         "Bonjour,",

@@ -7,19 +7,29 @@ ready for `hub serve` (`site/`).
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.sandbox.authority import Authority
 from hub.sandbox.operator import HOST, FakeOperator
-from hub.sandbox.people import TILLEULS
+from hub.sandbox.people import SECRETARY_LOGIN, TILLEULS
 from hub.sandbox.scenario import samples
-from hub.sandbox.site import write_site
+from hub.sandbox.site import MAILBOX, PASSWORD_FILE, write_site
 
 Ports = tuple[int, int, int, int]  # IMAP, IMAP with STARTTLS, SMTP, SMTP with STARTTLS; 0: any free one
 PORTS: Ports = (10993, 10143, 10465, 10587)  # 993, 143, 465 and 587, out of root's reach
 ANY_PORTS: Ports = (0, 0, 0, 0)
+DOOR_PORT = 11587  # of the hub on the site, where secretaries submit
+
+
+def free_port() -> int:
+    """One that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def run(
@@ -29,7 +39,7 @@ async def run(
     operator = FakeOperator(folder, Authority(folder / "certificats"))
     await operator.start(ports=ports)
     try:
-        write_site(folder / "site", operator)
+        write_site(folder / "site", operator, free_port() if ports == ANY_PORTS else DOOR_PORT)
         if with_samples:
             for sample in samples(datetime.now(UTC).astimezone()):
                 await operator.deliver(TILLEULS.address, sample.raw)
@@ -56,4 +66,9 @@ def description(operator: FakeOperator) -> list[str]:
     site = operator.folder / "site"
     lines.append(f"  Un site prêt à servir : hub init {site} ; hub usagers import {site / 'usagers.csv'} --site {site}")
     lines.append(f"                          hub serve --site {site}")
+    lines.append(
+        "  Pour y envoyer depuis un logiciel de messagerie (port et certificat : section submission du hub.yaml) :"
+    )
+    secret = site / PASSWORD_FILE
+    lines.append(f"    hub users add {SECRETARY_LOGIN} --mailbox {MAILBOX} --password-file {secret} --site {site}")
     return lines

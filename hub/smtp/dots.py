@@ -30,8 +30,9 @@ class Undotter:
 
     def feed(self, piece: bytes) -> bytes:
         """The bytes of the mail that are certain by now."""
-        joined = self._held + piece
-        end = joined.find(_END) if b"." in joined else -1  # most of a mail is base64, which has no dot
+        joined = self._held + piece if self._held else piece
+        first, after = span_of_dots(joined)
+        end = joined.find(_END, max(0, first - 2), after + 2)
         if end >= 0:
             self.is_over, self.rest, self._held = True, joined[end + len(_END) :], b""
             return self._clear(joined[: end + 2])
@@ -40,7 +41,18 @@ class Undotter:
 
     def _clear(self, stuffed: bytes) -> bytes:
         self._line_ends.decode(stuffed.decode("latin-1"))
-        clear = stuffed.replace(b"\r\n.", b"\r\n") if b"." in stuffed else stuffed
+        first, after = span_of_dots(stuffed)
+        clear = stuffed
+        if after:
+            begin = max(0, first - 2)
+            clear = stuffed[:begin] + stuffed[begin:after].replace(b"\r\n.", b"\r\n") + stuffed[after:]
         if self._skipped and stuffed:
             clear, self._skipped = clear[self._skipped :], 0
         return clear
+
+
+def span_of_dots(raw: bytes) -> tuple[int, int]:
+    """Where the first dot is, and where the last one ends; (0, 0) without. Most of a mail is base64, which has none:
+    to look for an end or a stuffed line there costs far more than to look for a dot."""
+    first = raw.find(b".")
+    return (first, raw.rfind(b".") + 1) if first >= 0 else (0, 0)

@@ -14,6 +14,7 @@ import logging
 import re
 import ssl
 from base64 import b64decode, b64encode
+from functools import cache
 from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
@@ -23,17 +24,15 @@ from hub.ports import BlobSink, User
 from hub.smtp import lines
 from hub.smtp.desk import Draft, Phase, SubmissionDesk, answer_of
 from hub.smtp.dots import Undotter
+from hub.smtp.inflow import Inflow
 from hub.smtp.lines import Refused
 
 log = logging.getLogger("hub.smtp")
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd quotes commands and addresses there (RH-81)
 
-LINE_MOST = 12_288 + 16  # bytes; a first AUTH line (RFC 4954 §4)
-PIECE = (
-    64 * 1024
-)  # bytes of a mail taken at once: clients write 4 KB at a time, and each turn of the loop has its price
 MISTAKES_MOST = 10  # of one client, then it is a program that guesses
 OVERRUN_MOST = 16 * 1024**2  # bytes read and thrown away of a mail that is too large, so that it can be told
+UNSAID_MOST = 4 * 1024  # bytes of answers kept back while more commands wait
 ABORT_AFTER = 5.0  # seconds for a client that does not even read our goodbye
 _ENCRYPTED = frozenset({"AUTH", "MAIL", "RCPT", "DATA", "VRFY", "HELP", "HELO", "RSET"})  # not before TLS
 _COMMAND = re.compile(rb"[A-Za-z]{4,8}")
@@ -61,19 +60,23 @@ class Conversation(SMTP):  # type: ignore[misc]
         self._tls = tls
         self._peer = ""
         self._draft: Draft | None = None
-        self._ahead = bytearray()  # received, and not yet taken
-        self._tail = b""  # the last two bytes received
-        self._came: asyncio.Future[None] | None = None  # somebody waits for more
-        self._is_paused = False
+        self._inflow = Inflow()
+        self._unsaid = bytearray()  # answers
+        self._silent_until = 0.0
         self._mistakes = 0
         self._is_counted = False
         self._login_timer: asyncio.TimerHandle | None = None
+
+    def __dir__(self) -> tuple[str, ...]:
+        """aiosmtpd looks for its commands among all our names, three times a connection: here are those it finds."""
+        return _commands(type(self))
 
     # --- the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         is_first = self._original_transport is None
         super().connection_made(transport)
+        self._inflow.transport = self.transport
         if is_first:
             name = transport.get_extra_info("peername")
             self._peer = str(name[0]) if name else "local"
@@ -90,35 +93,26 @@ class Conversation(SMTP):  # type: ignore[misc]
         super().connection_lost(error)
 
     def data_received(self, received: bytes) -> None:
-        """Instead of aiosmtpd's stream: it would wake us for each 4 KB of a mail."""
-        self._ahead += received
-        has_dot = b"." in received  # base64 has none
-        may_end = (has_dot and b".\r\n" in received) or b".\r\n" in self._tail + received[:2]
-        self._tail = (self._tail + received[-2:])[-2:]
-        is_enough = may_end or len(self._ahead) >= PIECE or self.phase != "receiving"
-        if is_enough and self._came is not None and not self._came.done():
-            self._came.set_result(None)
-        if len(self._ahead) > 4 * PIECE and not self._is_paused:
-            self._is_paused = True
-            self.transport.pause_reading()
+        """Instead of aiosmtpd's stream."""
+        self._inflow.add(received)
 
-    async def _more(self) -> None:
-        """Wait until more was received: in a mail a good piece of it, or what may be its end."""
-        self._came = self.loop.create_future()
-        if self._is_paused:
-            self._is_paused = False
-            self.transport.resume_reading()
-        try:
-            await self._came
-        finally:
-            self._came = None
+    async def push(self, answer: str | bytes, *, at_once: bool = False) -> None:
+        """Answers to commands that were sent together leave together (RFC 2920 §3.2), but one that must go `at_once`."""
+        self._unsaid += (answer.encode("ascii") if isinstance(answer, str) else answer) + b"\r\n"
+        if at_once or not self._inflow.has_line or len(self._unsaid) > UNSAID_MOST:
+            self._writer.write(self._all_unsaid())
+            await self._writer.drain()
+
+    def _all_unsaid(self) -> bytes:
+        said, self._unsaid = bytes(self._unsaid), bytearray()
+        return said
 
     def hang_up(self, answer: str) -> None:
         """Say why and close; a client that does not listen is cut off a moment later."""
         if self.transport is None or self.transport.is_closing():
             return
         if self._tls_handshake_is_over():
-            self.transport.write(f"{answer}\r\n".encode("ascii"))
+            self.transport.write(self._all_unsaid() + f"{answer}\r\n".encode("ascii"))
         self.transport.close()
         self.loop.call_later(ABORT_AFTER, self._abort, self._original_transport or self.transport)
 
@@ -129,14 +123,25 @@ class Conversation(SMTP):  # type: ignore[misc]
     def _abort(transport: Any) -> None:
         transport.abort()
 
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """The timer is set anew when it has gone off too early, or would too late: not for each command."""
+        within = duration or self._timeout_duration
+        self._silent_until = self.loop.time() + within
+        if self._timeout_handle is None or self._timeout_handle.when() > self._silent_until:
+            super()._reset_timeout(within)
+
     def _timeout_cb(self) -> None:
-        self.hang_up(lines.TIMEOUT)
+        left = self._silent_until - self.loop.time()
+        if left > 0:
+            super()._reset_timeout(left)
+        else:
+            self.hang_up(lines.TIMEOUT)
 
     def _no_login(self) -> None:
         if self.user is None:
             self.hang_up(lines.TIMEOUT)
 
-    # --- commands, one after the other (PIPELINING, RFC 2920: whatever was sent ahead waits in `_ahead`)
+    # --- commands, one after the other (PIPELINING, RFC 2920: whatever was sent ahead waits its turn)
 
     async def _handle_client(self) -> None:
         if not self._desk.has_room_for(self._peer) or self._desk.is_closing:
@@ -148,7 +153,7 @@ class Conversation(SMTP):  # type: ignore[misc]
         await self.push(f"220 {self.hostname} ESMTP")
         while self.transport is not None and not self.transport.is_closing():
             try:
-                await self._obey(await self._line())
+                await self._obey(await self._inflow.line())
             except Refused as refused:
                 await self._refuse(refused)
             except Temporary as error:
@@ -193,20 +198,6 @@ class Conversation(SMTP):  # type: ignore[misc]
         self._reset_timeout()
         await method(argument)
 
-    async def _line(self) -> bytes:
-        """The next line without its end. Raises Refused: it ends in a bare LF, holds a bare CR, or is too long."""
-        searched = 0
-        while (end := self._ahead.find(b"\n", searched)) < 0:
-            searched = len(self._ahead)
-            if searched > LINE_MOST:
-                raise Refused(f"421 {lines.STRAY[4:]}")
-            await self._more()
-        line = bytes(self._ahead[: end + 1])
-        del self._ahead[: end + 1]
-        if not line.endswith(b"\r\n") or line.count(b"\r") > 1 or b"\0" in line or len(line) > LINE_MOST:
-            raise Refused(f"421 {lines.STRAY[4:]}")  # both sides would disagree about what comes next
-        return line[:-2]
-
     def _set_rset_state(self) -> None:
         super()._set_rset_state()
         self._draft = None
@@ -230,7 +221,7 @@ class Conversation(SMTP):  # type: ignore[misc]
             raise Refused(lines.SYNTAX)
         if self._tls != "starttls" or self._tls_protocol is not None:
             raise Refused(lines.ORDER)
-        if self._ahead:  # sent in clear by whoever sits between: never obeyed as if it had come encrypted
+        if not self._inflow.is_empty:  # sent in clear by whoever sits between: never obeyed as if it had come encrypted
             raise Refused(f"421 {lines.TLS_ALONE[4:]}")
         self.session.host_name = None
         await super().smtp_STARTTLS(None)
@@ -258,7 +249,7 @@ class Conversation(SMTP):  # type: ignore[misc]
 
     async def _ask(self, question: bytes) -> bytes:
         await self.push(b"334 " + b64encode(question))
-        answer = await self._line()
+        answer = await self._inflow.line()
         if answer == b"*":
             raise Refused(lines.LOGIN_STOPPED)
         return _decoded(answer.decode("latin-1"))
@@ -288,13 +279,15 @@ class Conversation(SMTP):  # type: ignore[misc]
         self._draft = None
         blob = await self._desk.new_blob()
         self.phase = "receiving"
+        self._inflow.begin_mail()
         try:
-            await self.push(lines.GO_ON)
+            await self.push(lines.GO_ON, at_once=True)
             head = await self._received(blob)
             self.phase = "committing"
             message_id = await self._desk.accept(user, draft, head, blob, self._peer)
-            await self.push(lines.ACCEPTED.format(id=message_id[:8]))
+            await self.push(lines.ACCEPTED.format(id=message_id[:8]), at_once=True)
         finally:
+            self._inflow.end_mail()
             self.phase = "talking"
             self._reset_timeout()
 
@@ -318,11 +311,7 @@ class Conversation(SMTP):  # type: ignore[misc]
         failure: Temporary | None = None
         while not undotter.is_over:
             self._reset_timeout(within)
-            if not self._ahead:
-                await self._more()
-            piece = bytes(self._ahead)
-            self._ahead.clear()
-            clear = undotter.feed(piece)
+            clear = undotter.feed(await self._inflow.piece())
             size += len(clear)
             if size > limits.message_most + OVERRUN_MOST:
                 raise Refused(f"421 {lines.TOO_LARGE[4:].format(most=limits.message_most // 1024**2)}")
@@ -335,7 +324,7 @@ class Conversation(SMTP):  # type: ignore[misc]
                 await blob.write(clear)
             except Temporary as error:
                 failure = error
-        self._ahead += undotter.rest
+        self._inflow.end_mail(undotter.rest)
         if undotter.is_spoiled:
             raise Refused(lines.SPOILED)
         if size > limits.message_most:
@@ -355,6 +344,11 @@ class Conversation(SMTP):  # type: ignore[misc]
 
     async def smtp_QUIT(self, argument: str) -> None:
         self.hang_up(lines.BYE)
+
+
+@cache
+def _commands(conversation: type[Conversation]) -> tuple[str, ...]:
+    return tuple(name for name in dir(conversation) if name.startswith("smtp_"))
 
 
 def _decoded(text: str) -> bytes:

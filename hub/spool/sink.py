@@ -30,7 +30,7 @@ class SealingStream(Protocol):
     @property
     def key_id(self) -> str: ...
 
-    def write(self, piece: bytes | bytearray) -> bytes | bytearray: ...
+    def write(self, piece: bytes) -> bytes: ...
 
     def finish(self) -> bytes | bytearray: ...
 
@@ -90,7 +90,8 @@ class Sink:
         self._sealer = sealer
         self._inline_most = inline_most
         self._inline = inline
-        self._held: bytes | bytearray = b""  # a message that comes in one piece is never copied
+        self._held: list[bytes] = []
+        self._held_size = 0
         self._stream: SealingStream | None = None
         self._file: BinaryIO | None = None
         self._draft: Path | None = None
@@ -106,9 +107,12 @@ class Sink:
         """Raises Temporary (disk full): the sink is of no use any more."""
         if self._stored is not None or self._broken:
             raise Temporary("a blob was written to after its end")
+        if self._held_size >= BATCH and self.size > self._inline_most:  # what came before: the last piece leaves with `finish`, in one step
+            await self._on_disk(self._flush)
         self.size += len(piece)
-        self._hold(piece)
-        if self.size > self._inline_most and len(self._held) >= BATCH:
+        self._held.append(bytes(piece))  # none is copied but a buffer that its owner may fill again
+        self._held_size += len(piece)
+        if self._held_size >= 2 * BATCH and self.size > self._inline_most:
             await self._on_disk(self._flush)
 
     async def finish(self) -> StoredBlob:
@@ -116,8 +120,8 @@ class Sink:
         if self._broken:
             raise Temporary("a blob was not written whole")
         if self._stored is None and self.is_small:
-            self._stored = self._inline(bytes(self._held))
-            self._held = b""
+            self._stored = self._inline(b"".join(self._held))
+            self._held = []
         elif self._stored is None:
             await self._on_disk(self._complete)
         assert self._stored is not None
@@ -127,20 +131,12 @@ class Sink:
         """Forget it; nothing when it is finished."""
         if self._stored is None and not self._broken:
             self._broken = True
-            self._held = b""
+            self._held = []
             await asyncio.to_thread(self._drop)
-
-    def _hold(self, piece: bytes) -> None:
-        if not self._held:
-            self._held = bytes(piece)
-            return
-        if isinstance(self._held, bytes):
-            self._held = bytearray(self._held)
-        self._held += piece
 
     async def _on_disk(self, work: Callable[[], None]) -> None:
         """Run one disk step in a thread. A cancelled caller waits for it: no thread writes to a sink that is gone."""
-        step = asyncio.ensure_future(asyncio.to_thread(work))
+        step = asyncio.get_running_loop().run_in_executor(None, work)
         try:
             await asyncio.shield(step)
         except OSError as error:
@@ -157,9 +153,10 @@ class Sink:
             self._open()
         assert self._file is not None
         assert self._stream is not None
-        self._digest.update(self._held)
-        self._file.write(self._stream.write(self._held))
-        self._held = b""  # the stream has taken it over
+        held, self._held, self._held_size = self._held, [], 0
+        for piece in held:
+            self._digest.update(piece)
+            self._file.write(self._stream.write(piece))
 
     def _open(self) -> None:
         incoming = self._folder.root / INCOMING

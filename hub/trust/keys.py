@@ -167,30 +167,28 @@ class SealingStream:
         self._header = header
         self._aad = aad
         self._number = 0
-        self._pending = bytearray()
+        self._pending: list[bytes] = []  # joined once a chunk: to append to one buffer would copy them over and over
+        self._size = 0
         self._begun = False
 
-    def write(self, piece: bytes | bytearray) -> bytes | bytearray:
-        """The sealed bytes to append now, possibly none. A full chunk waits until it is known not to be the last. A
-        bytearray is taken over: the caller must not use it any more. (A large blob costs what its copies cost.)"""
-        if self._pending or not isinstance(piece, bytearray):
-            self._pending += piece
-        else:
-            self._pending = piece
-        taken = 0
+    def write(self, piece: bytes) -> bytes:
+        """The sealed bytes to append now, possibly none. A full chunk waits until it is known not to be the last."""
+        self._pending.append(piece)
+        self._size += len(piece)
+        if self._size <= CHUNK:
+            return self._beginning()
+        pending = memoryview(b"".join(self._pending))
         sealed: list[bytes | bytearray] = [self._beginning()]
-        with memoryview(self._pending) as pending:
-            while len(pending) - taken > CHUNK:
-                sealed.append(self._chunk(pending[taken : taken + CHUNK], last=False))
-                taken += CHUNK
-        del self._pending[:taken]
+        while len(pending) > CHUNK:
+            sealed.append(self._chunk(pending[:CHUNK], last=False))
+            pending = pending[CHUNK:]
+        self._pending, self._size = [bytes(pending)], len(pending)
         return b"".join(sealed)
 
     def finish(self) -> bytes | bytearray:
         """The last bytes to append. The stream must not be used afterwards."""
         beginning = self._beginning()
-        with memoryview(self._pending) as pending:
-            last = self._chunk(pending, last=True)
+        last = self._chunk(memoryview(b"".join(self._pending)), last=True)
         return beginning + last if beginning else last
 
     def _beginning(self) -> bytes:

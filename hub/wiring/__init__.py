@@ -24,9 +24,11 @@ from hub.cell import Cell
 from hub.compose import Letterhead
 from hub.database import Database
 from hub.errors import Misconfigured, Temporary
+from hub.imap.filer import Box, ImapFiler
 from hub.message import Limits
 from hub.records import SqlRecords
 from hub.records.users import SqlUsers
+from hub.sentcopies import SentCopies
 from hub.settings import Mailbox, Settings
 from hub.smime import Signer
 from hub.smtp.client import Route, SmtpSender
@@ -35,7 +37,7 @@ from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context
-from hub.wiring.rulebook import LiveRulebook
+from hub.wiring.rulebook import LiveRulebook, sent_folders
 from hub.wiring.signers import load_signers, trust_of
 from hub.wiring.writing import writing_of
 
@@ -76,6 +78,7 @@ class House:
         self.rules: LiveRulebook | None = None
         self._cell: Cell | None = None
         self._sender: SmtpSender | None = None
+        self._filer: ImapFiler | None = None
         self._hub: Hub | None = None
 
     def start(self) -> Hub:
@@ -84,10 +87,11 @@ class House:
             self.rules = LiveRulebook(self.settings)
             self._cell = make_cell(self.settings)
             self._sender = make_sender(self.settings)
-            self._hub = self._make_hub(self.rules, self._cell, self._sender)
+            self._filer = make_filer(self.settings)
+            self._hub = self._make_hub(self.rules, self._cell, self._sender, self._filer)
         return self._hub
 
-    def _make_hub(self, rules: LiveRulebook, cell: Cell, sender: SmtpSender) -> Hub:
+    def _make_hub(self, rules: LiveRulebook, cell: Cell, sender: SmtpSender, filer: ImapFiler) -> Hub:
         settings, letterhead = self.settings, letterheads(self.settings)
         keep_path = settings.sending.receipt_return_path == "mailbox"
         return Hub(
@@ -97,6 +101,7 @@ class House:
             reader=cell,
             papers=cell,
             sender=sender,
+            copies=SentCopies(filer=filer, folder_of=sent_folders(settings).get, blobs=self.blobs),
             rulebook=rules.current,
             letterhead=letterhead,
             writing_as=writing_of(settings, letterhead),
@@ -118,6 +123,8 @@ class House:
             await self._cell.close()
         if self._sender is not None:
             await self._sender.close()
+        if self._filer is not None:
+            await self._filer.close()
         self.database.close()
 
 
@@ -187,6 +194,26 @@ def codes_of(settings: Settings) -> Codes:
 def make_sender(settings: Settings) -> SmtpSender:
     """The door out of every mailbox: its operator's endpoint, its own certificate and credentials."""
     return SmtpSender({mailbox.name: smtp_route(settings, mailbox) for mailbox in settings.mailboxes}, settings.sending)
+
+
+def make_filer(settings: Settings) -> ImapFiler:
+    """The door out by IMAP of every mailbox: its operator's endpoint, its own certificate and credentials."""
+    return ImapFiler(
+        (imap_box(settings, mailbox) for mailbox in settings.mailboxes),
+        settings.watching,
+        settings.sending.idle_close,
+    )
+
+
+def imap_box(settings: Settings, mailbox: Mailbox) -> Box:
+    operator = settings.operator_of(mailbox)
+    certificate = mailbox.certificate or operator.certificate
+    return Box(
+        mailbox=mailbox,
+        operator=operator,
+        make_context=lambda: client_context(operator, certificate),
+        watched=settings.watched_folders(mailbox),
+    )
 
 
 def smtp_route(settings: Settings, mailbox: Mailbox) -> Route:

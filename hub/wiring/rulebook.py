@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from hub import configuration, routing
 from hub.errors import Misconfigured
+from hub.ports import SentFolder
 from hub.settings import Settings
 
 log = logging.getLogger("hub.rulebook")
@@ -36,7 +37,18 @@ def policy_of(settings: Settings) -> routing.Policy:
         unsigned_domains=frozenset(domain.casefold() for domain in settings.sending.unsigned_domains),
         addresses=tuple((mailbox.name, mailbox.address) for mailbox in settings.mailboxes),
         zone=ZoneInfo(settings.site.timezone),
+        copied=frozenset(name for name, folder in sent_folders(settings).items() if not folder.is_kept_by_operator),
     )
+
+
+def sent_folders(settings: Settings) -> dict[str, SentFolder]:
+    """Mailbox name -> where what it sends is kept; nothing for a mailbox of which no copy is filed or looked for."""
+    kept = {box.name: settings.operator_of(box).sent_copies for box in settings.mailboxes}
+    return {
+        box.name: SentFolder(box.sent_folder or "auto", kept[box.name])
+        for box in settings.mailboxes
+        if box.sent_folder is not None or kept[box.name]
+    }
 
 
 def load_rulebook(settings: Settings) -> routing.Rulebook:

@@ -5,8 +5,8 @@
 
 Stages, in the order of a dialogue: `greeting`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `body` (in the
 middle of the content), `dot` (the whole mail was read), `rset`, `quit`. `cut_at` resets the connection instead of
-answering, `hang_at` never answers, `replies` answers something else. `only_connection` limits the mischief to the
-connection of that number (from 1).
+answering, `hang_at` never answers, `replies` answers something else, `when_at` is called before the answer.
+`only_connection` limits the mischief to the connection of that number (from 1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ class Script:
     cut_at: str = ""
     hang_at: str = ""
     replies: Mapping[str, str] = field(default_factory=dict)
+    when_at: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     refuses: str = ""  # a command that holds this is answered 555, as by a server that does not know its own extension
     only_connection: int = 0  # 0: every connection
     extensions: tuple[str, ...] = ("8BITMIME", "SIZE 10000000")
@@ -33,7 +34,8 @@ class Script:
 
 
 class ScriptedServer:
-    """What a running server saw. `mails` are contents as received, dots still doubled, without the final dot."""
+    """What a running server saw. `mails` are contents as received, dots still doubled, without the final dot;
+    `recipients` those of each of them."""
 
     def __init__(self, script: Script, context: ssl.SSLContext | None) -> None:
         self.script = script
@@ -42,6 +44,7 @@ class ScriptedServer:
         self.commands: list[str] = []
         self.encrypted: list[str] = []  # the commands said under TLS
         self.mails: list[bytes] = []
+        self.recipients: list[tuple[str, ...]] = []
         self._context = context
         self._talks: dict[asyncio.Task[None], _Talk] = {}
 
@@ -81,6 +84,7 @@ class _Talk:
         script = server.script
         self.script = script if script.only_connection in (0, number) else Script(tls=script.tls)
         self.encrypted = script.tls == "implicit"
+        self.recipients: tuple[str, ...] = ()
 
     async def run(self) -> None:
         await self.answer("greeting", "220 operateur.mssante.example ESMTP")
@@ -90,6 +94,7 @@ class _Talk:
             if self.encrypted:
                 self.server.encrypted.append(command)
             stage = command.partition(" ")[0].lower()
+            self.note_envelope(stage, command)
             if stage == "data":
                 await self.answer("data", "354 go on")
                 await self.content()
@@ -110,6 +115,12 @@ class _Talk:
             else:
                 await self.answer(stage, "250 2.1.0 Ok")
 
+    def note_envelope(self, stage: str, command: str) -> None:
+        if stage == "mail":
+            self.recipients = ()
+        elif stage == "rcpt":
+            self.recipients += (command.partition("<")[2].partition(">")[0],)
+
     def greeting_lines(self) -> str:
         extensions = list(self.script.extensions)
         if self.script.tls == "starttls" and not self.encrypted:
@@ -118,6 +129,8 @@ class _Talk:
         return "\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"])
 
     async def answer(self, stage: str, usual: str) -> None:
+        if stage in self.script.when_at:
+            self.script.when_at[stage]()
         if stage == self.script.cut_at:
             raise _Cut
         if stage == self.script.hang_at:
@@ -128,15 +141,16 @@ class _Talk:
     async def content(self) -> None:
         if not self.script.replies.get("data", "354").startswith("354"):
             return
-        if "body" in (self.script.cut_at, self.script.hang_at):
+        if "body" in (self.script.cut_at, self.script.hang_at, *self.script.when_at):
             await self.reader.readexactly(self.script.body_bytes)
             await self.answer("body", "")
-        lines = []
+        lines: list[bytes] = []
         while (line := await self.reader.readline()) != b".\r\n":
             if not line:
                 raise _Cut
             lines.append(line)
         self.server.mails.append(b"".join(lines))
+        self.server.recipients.append(self.recipients)
         await self.answer("dot", f"250 2.0.0 Ok: queued as {len(self.server.mails):05d}")
         if self.script.close_after_mail:
             raise _Cut

@@ -363,7 +363,7 @@ async def test_large_blobs_do_not_fill_the_memory(sql_bench: SqlBench) -> None:
     began = time.monotonic()
     for _ in range(30):
         await sink.write(piece)
-        assert len(sink._held) <= len(piece)
+        assert sink._held_size <= len(piece)
     stored = await sink.finish()
     assert stored.size == 30 * len(piece)
     assert time.monotonic() - began < 20

@@ -16,6 +16,7 @@ from hub.imap.folder import Folder
 from hub.imap.grammar import folder_name
 from hub.imap.opening import Credentials, open_session
 from hub.imap.session import Woken
+from hub.raw import Whole
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.proxy import fault_proxy
 from tests.pki import Authority
@@ -96,7 +97,7 @@ async def test_a_message_appended_is_read_back_byte_for_byte(by_password: Doveco
     address = "depot@asso.mssante.example"
     raw = b"Subject: copie\r\nMessage-ID: <1@example>\r\n\r\n" + bytes(range(32, 127)) + b"\r\n"
     async with folder_of(by_password, address) as folder:
-        assert (await folder.session.append('"INBOX"', raw, ["\\Seen"])).endswith(" 1")
+        assert (await folder.session.append('"INBOX"', Whole(raw), ["\\Seen"])).endswith(" 1")
         assert await folder.raws([1], PIECE) == {1: raw}
         (listed,) = await folder.listing([1])
         assert listed.size == len(raw)

@@ -1,4 +1,5 @@
-"""`hub demo` itself, whole: the real service on the fake operator, every sample as expected, nothing left running."""
+"""`hub demo` itself, whole, both ways: the real service on the fake operator, everything as expected, nothing left
+running."""
 
 from __future__ import annotations
 
@@ -24,6 +25,16 @@ async def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> 
     text = told.decode()
     assert child.returncode == 0, text
     assert "exactement comme attendu" in text
+    for wanted in (
+        "[dossier TIL-0101] [fiche navette]",  # what she wrote
+        "CDA N1 « Fiche navette »",  # what the ASE got
+        "valable : le message vient bien de son expéditeur",
+        "dossier TIL-0107",  # the letter about the two homonyms
+        "c'est le [dossier TIL-0106]",  # her answer
+        "intégré au dossier du destinataire",  # the ladder
+        "-> Vérifiez l'adresse dans l'annuaire",
+    ):
+        assert wanted in text, wanted
     assert max(len(line) for line in text.splitlines() if "hub " not in line) <= 120
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
 

@@ -248,3 +248,37 @@ async def test_it_runs_as_a_process_of_its_own_and_ends_when_told(tmp_path: Path
         if child.returncode is None:
             child.kill()
             await child.wait()
+
+
+async def test_what_is_asked_of_a_delivery_is_told(operator: FakeOperator) -> None:
+    """RFC 3461, and the receipt of who opens it; the closed mailbox gives back what it took."""
+    sender = people.TILLEULS.address
+    head = f"From: <{sender}>\r\nMessage-ID: <7@t.example>\r\nDisposition-Notification-To: <{sender}>\r\n"
+    raw = f"{head}\r\nx\r\n".encode()
+
+    def submit() -> None:
+        context = _context(operator, people.TILLEULS)
+        with smtplib.SMTP_SSL("localhost", operator.smtp_port, context=context, timeout=10) as client:
+            client.ehlo()
+            assert client.has_extn("dsn")
+            notify = ["NOTIFY=SUCCESS,FAILURE,DELAY", "ORCPT=rfc822;x"]
+            for recipient in (people.ASE.address, people.CLOSED_MAILBOX):
+                client.sendmail(sender, [recipient], raw, ["RET=HDRS", "ENVID=aBc.0"], notify)
+            client.sendmail(sender, [people.HOSPITAL.address], raw)
+
+    await asyncio.to_thread(submit)
+    told: list[bytes] = []
+    deadline = monotonic() + 10
+    while len(told) < 4 and monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        told = await operator.messages(sender)
+    lines = [line for mail in told for line in mail.splitlines() if line.startswith((b"Action", b"Disposition:"))]
+    assert sorted(lines) == [
+        b"Action: delivered",
+        b"Action: failed",
+        b"Disposition: automatic-action/MDN-sent-automatically; processed",
+        b"Disposition: manual-action/MDN-sent-manually; displayed",
+    ]
+    assert sum(b"Original-Envelope-Id: aBc.0\r\n" in mail for mail in told) == 2
+    assert await operator.messages(people.ASE.address)
+    assert await operator.messages(people.HOSPITAL.address)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from hub import journal, routing
 from hub.cda import Codes
 from hub.cli import app
+from hub.cli.sent import fitted
 from hub.message import Delivery, Door, Envelope, Limits, News, Rung, Sending, SentTo, Thought
 from hub.parse import parse
 from hub.receipts import heard, keys_of
@@ -179,6 +180,19 @@ async def ladder(house: House) -> Sending:
 
 async def test_the_whole_ladder_in_plain_french(site: Path, ladder: Sending) -> None:
     assert told(site, "sent") == LADDER.format(id=ladder.id[:8])
+
+
+def test_a_ladder_is_folded_under_its_words() -> None:
+    """On a terminal; into a pipe each line goes whole."""
+    began = 4 + max(len(recipient) for recipient, _, _ in ANSWERS) + 2
+    for line in LADDER.format(id="12345678").splitlines():
+        folded = fitted(line, 100).splitlines()
+        assert max(map(len, folded)) <= 100
+        assert " ".join(" ".join(folded).split()) == " ".join(line.split())
+        if "@" in line:
+            assert {len(below) - len(below.lstrip()) for below in folded[1:]} <= {began}
+        if "-> " in line:
+            assert {len(below) - len(below.lstrip()) for below in folded[1:]} <= {began + len("-> ")}
 
 
 async def test_one_sending_with_all_that_was_heard(site: Path, house: House) -> None:

@@ -14,14 +14,15 @@ import smtplib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from hub.sandbox.people import usagers_csv
+from hub.message import Usager
+from hub.sandbox.people import USAGERS, usagers_csv
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.ports import free_port
 from tests.edges.postfix import running_postfix
@@ -31,6 +32,7 @@ from tests.signers import Holder
 from tests.trips.house import DOMAIN, Site, wait_for
 
 SECRETARIAT, DIRECTION = (f"{name}@mecs.{DOMAIN}" for name in ("secretariat", "direction"))
+TEAM = f"equipe@mecs.{DOMAIN}"  # people read it; the mailbox of the direction is read by the hub alone
 ASE, DOCTOR = f"ase@departement.{DOMAIN}", f"medecin@hopital.{DOMAIN}"
 NOBODY = f"inconnu@departement.{DOMAIN}"  # Postfix knows no such mailbox
 MEMBERS = tuple(f"{name}.{DOMAIN}" for name in ("mecs", "departement", "hopital"))
@@ -46,12 +48,7 @@ site:
   product_reference: {product}
   address: {{street: "3 rue de l'Essai", postal_code: "38999", city: VALLOMBRE}}
 operators:
-  - name: operateur
-    imap: {{host: localhost, port: {imap}, tls: implicit}}
-    smtp: {{host: localhost, port: {smtp}, tls: implicit}}
-    ca_file: {ca}
-    sasl: external
-mailboxes:
+{operators}mailboxes:
 {mailboxes}submission:
   certificate: {{file: {door_certificate}, key_file: {door_key}}}
   port: {starttls_port}
@@ -67,16 +64,27 @@ working: {{processes: 1, threads: 4}}
 log_level: warning
 sending: {{evidence_within: {evidence_within}s}}
 """
+_OPERATOR = """\
+  - name: {name}
+    imap: {{host: localhost, port: {imap}, tls: implicit}}
+    smtp: {{host: localhost, port: {smtp}, tls: implicit}}
+    ca_file: {ca}
+    sasl: external
+    dsn: {dsn}
+"""
 _BOX = """\
   - name: {name}
     address: {address}
-    operator: operateur
     display_name: {shown}
-    test: true
-    certificate: {{file: {certificate}, key_file: {key}}}
+{more}    certificate: {{file: {certificate}, key_file: {key}}}
     signing: {{certificate: {{file: {name}-signature.pem}}}}
 """
-_SHOWN = {"secretariat": "MECS d'essai", "direction": "Direction de la MECS d'essai"}
+SHOWN = {"secretariat": "MECS d'essai", "direction": "Direction de la MECS d'essai"}
+# One operator is asked for notices of delivery, the other is not: what scripted recipients answer then stands alone.
+_MORE = {
+    "secretariat": "    operator: operateur\n    test: true\n",
+    "direction": f"    operator: muet\n    reply_to: {TEAM}\n",
+}
 _REFUSES = f"smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ {NOBODY} = 550 5.1.1 unknown }} }}\n"
 
 
@@ -88,7 +96,7 @@ class Office:
     signing: dict[str, tuple[SigningAuthority, Holder]]  # by the address of the mailbox
     starttls_port: int
     implicit_port: int
-    _clients: list[smtplib.SMTP] = field(default_factory=list)
+    usagers: tuple[Usager, ...] = USAGERS
 
     def client(self, login: str = "camille", tls: str = "implicit") -> smtplib.SMTP:
         """A mail program, connected and logged in; the caller ends it."""
@@ -124,6 +132,10 @@ class Office:
         found: list[dict[str, Any]] = json.loads(told.stdout)
         return found
 
+    def unmatched(self) -> list[dict[str, Any]]:
+        """Reports that are about nothing of ours."""
+        return self.sent("--unmatched")
+
     def ladder(self) -> dict[tuple[str, str], str]:
         """(Message-ID, recipient) -> rung."""
         return {
@@ -134,12 +146,24 @@ class Office:
         """The mails of a mailbox, parsed by Python's own parser."""
         return [parsed(raw) for raw in self.site.mails_to(address, at_least, seconds)]
 
+    def fetched(self, address: str) -> list[bytes]:
+        """The mails of a mailbox by IMAP, as a mail program of the recipient gets them (CRLF)."""
+        with self.dovecot.other_client(address) as client:
+            answer, (number, *_) = client.select("INBOX", readonly=True)
+            assert answer == "OK"
+            if number in (b"0", None):
+                return []
+            answer, parts = client.fetch("1:*", "(BODY.PEEK[])")
+            assert answer == "OK"
+            return [part[1] for part in parts if isinstance(part, tuple)]
+
     def letters(self, address: str = SECRETARIAT, at_least: int = 0, seconds: float = 60) -> list[EmailMessage]:
         """What the hub wrote to people of ours, once there are so many."""
         found: list[EmailMessage] = []
 
         def are_there() -> bool:
-            found[:] = [mail for mail in self.inbox(address) if mail["Auto-Submitted"] == "auto-generated"]
+            ours = [mail for mail in self.inbox(address) if mail["X-MSS-NIL"] == PRODUCT]
+            found[:] = [mail for mail in ours if mail["Auto-Submitted"] == "auto-generated"]
             return len(found) >= at_least
 
         wait_for(are_there, seconds, lambda: f"{len(found)} letters\n{self.site.log()[-4000:]}")
@@ -177,12 +201,13 @@ def a_mail(
 def running_office(
     folder: Path,
     *,
-    hop: Callable[[Authority], tuple[int, Callable[[], None]]] | None = None,
+    hop: Callable[[Authority], AbstractContextManager[int]] | None = None,
+    more: tuple[Usager, ...] = (),
     lease: int = 5,
     evidence_within: int = 1800,
 ) -> Iterator[Office]:
-    """`hop` starts a next hop: (its port with implicit TLS, how to stop it); None: a Postfix that delivers into the
-    Dovecot."""
+    """`more`: usagers beside those of the sandbox. `hop` runs a next hop and gives its port (implicit TLS); None: a
+    Postfix that delivers into the Dovecot. Seconds: `lease`, `evidence_within`."""
     authority = Authority(folder / "pki")
     with ExitStack() as stack:
         dovecot = stack.enter_context(running_dovecot(authority))
@@ -192,10 +217,9 @@ def running_office(
             postfix = stack.enter_context(running_postfix(authority, domains=MEMBERS, transport=into, more=_REFUSES))
             smtp_port = postfix.implicit_port
         else:
-            smtp_port, stop = hop(authority)
-            stack.callback(stop)
+            smtp_port = stack.enter_context(hop(authority))
         site = Site(folder / "site", dovecot, postfix)
-        office = Office(site, dovecot, authority, _signers(), free_port(), free_port())
+        office = Office(site, dovecot, authority, _signers(), free_port(), free_port(), (*USAGERS, *more))
         _write(office, smtp_port, lease, evidence_within)
         _set_up(office)
         stack.callback(site.stop)
@@ -205,7 +229,7 @@ def running_office(
 def _set_up(office: Office) -> None:
     """What a sysadmin does on the first day."""
     folder = office.site.folder
-    (folder / "usagers.csv").write_bytes(usagers_csv())
+    (folder / "usagers.csv").write_bytes(usagers_csv(office.usagers))
     (folder / "password").write_text(PASSWORD + "\n")
     user = ("users", "add", "camille", "--mailbox", "secretariat", "--mailbox", "direction")
     for words in (
@@ -226,17 +250,17 @@ def _write(office: Office, smtp_port: int, lease: int, evidence_within: int) -> 
     for address, (_, holder) in office.signing.items():
         name, leaf = address.partition("@")[0], office.dovecot.leaf(address)
         (folder / f"{name}-signature.pem").write_bytes(holder.certificate_pem + holder.above_pem + holder.key_pem)
-        known = {"name": name, "address": address, "shown": json.dumps(_SHOWN[name])}
+        known = {"name": name, "address": address, "shown": json.dumps(SHOWN[name]), "more": _MORE[name]}
         boxes.append(_BOX.format(**known, certificate=leaf.certificate, key=leaf.key))
+    server = {"imap": office.dovecot.imaps_port, "smtp": smtp_port, "ca": authority.ca_file}
     (folder / "anchors.pem").write_bytes(b"".join(one.root_pem for one, _ in office.signing.values()))
     (folder / "hub.yaml").write_text(
         _SETTINGS.format(
             name=SITE_NAME,
             finess=FINESS,
             product=PRODUCT,
-            imap=office.dovecot.imaps_port,
-            smtp=smtp_port,
-            ca=authority.ca_file,
+            operators=_OPERATOR.format(name="operateur", dsn="true", **server)
+            + _OPERATOR.format(name="muet", dsn="false", **server),
             mailboxes="".join(boxes),
             door_certificate=door.certificate,
             door_key=door.key,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.message import Report, Reported
-from hub.receipts import INTEGRATION_CODES, official_label, read_dsn, read_mdn, write_mdn
+from hub.receipts import INTEGRATION_CODES, official_label, read_dsn, read_mdn, status_in, write_mdn
 
 BAL = "bal-app@asso.mssante.example"
 ID = "<2@hopital.mssante.example>"
@@ -275,3 +275,17 @@ def test_good_news_of_a_dsn_tells_no_error(action: str) -> None:
     raw = f"Final-Recipient: rfc822; a@b.fr\r\nAction: {action}\r\nStatus: 2.0.0\r\nDiagnostic-Code: smtp; 250 ok\r\n"
     said = read_dsn(raw.encode())
     assert (said.action, said.status, said.error) == (action, "2.0.0", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("The message identifier is <f5c550a0577b@esms.example>", ""),
+        ("id <20261126.550.1@esms.example>, <550@esms.example>, queue 452A981F", ""),
+        ("Remote host said: 550-5.1.1 no such user", "5.1.1"),
+        ("smtp;452 4.2.2 mailbox full", "4.2.2"),
+        ("said: 552 too big (id f5c550a0577b)", "552"),
+    ],
+)
+def test_digits_inside_an_identifier_are_no_status(text: str, status: str) -> None:
+    assert status_in(text) == status

@@ -98,6 +98,24 @@ def test_an_answer_below_the_quoted_letter_is_read_too() -> None:
     assert said("> " + QUOTED.replace("\n", "\n> ") + "\n\n1234") == "1234"
 
 
+@pytest.mark.parametrize("below", ["\n1234", "\n\n1234\n\n-- \nSophie Secrétaire\n77 rue des Lilas"])
+@pytest.mark.parametrize("head", ["Le 12/03/2026 à 10:05, Hub a écrit :", "-----Message d'origine-----"])
+def test_what_thunderbird_puts_below_the_quoted_letter_is_read(head: str, below: str) -> None:
+    """Its cursor stands there unless it is told otherwise (docs/thunderbird.md)."""
+    assert said(f"{head}\n> " + QUOTED.replace("\n", "\n> ") + below) == "1234"
+
+
+def test_the_end_of_a_quoted_line_that_was_folded_is_no_answer() -> None:
+    folded = "Le 12/03/2026, Hub a écrit :\n> Usagers possibles :\n> 1. DUPONT Léa, née le 01/02/2012,\ndossier D-1\n"
+    assert said(f"{folded}> Ce qu'il faut faire :\n> - répondez\n") == "answer-empty"
+    assert said(f"{folded}> Ce qu'il faut faire :\n> - répondez\n1234") == "1234"
+
+
+def test_below_a_letter_that_is_not_quoted_to_its_end_nothing_is_read() -> None:
+    assert said("> " + QUOTED.replace("\n", "\n> ") + "\n> x" * 3_000 + "\n1234") == "answer-empty"
+    assert said("1234\n> " + QUOTED.replace("\n", "\n> ") + "\n> x" * 3_000) == "1234"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -146,6 +164,8 @@ def test_what_says_two_things_or_denies_is_not_clear(body: str, why: str) -> Non
         "« annuler »",
         "Bonjour,\n\nAnnulez l'envoi svp\n\nMerci",
         "Merci d'annuler",
+        "Annuler, merci",
+        "Bonjour, annulez svp. Cordialement",
         "ne pas envoyer",
     ],
 )

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from hub import configuration
 from hub.errors import Misconfigured
 from hub.message import Limits
+from hub.ports import SentFolder
 from hub.settings import Settings, Web, load_settings
+from hub.wiring.rulebook import policy_of, sent_folders
 from tests.unit.routing_samples import CONFIG
 
 TEXT = (CONFIG / "hub.yaml").read_text(encoding="utf-8")
@@ -225,3 +227,38 @@ def test_the_address_of_the_pages_is_one_of_the_web_without_secrets(url: str) ->
         Web(public_url=url)
     assert Web(public_url="https://hub.exemple.fr/pages/").public_url == "https://hub.exemple.fr/pages"
     assert Web().public_url == ""
+
+
+# --- the folder of sent mails
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("sent_folder: inbox", "hub.yaml:10 mailboxes.0.sent_folder sent_folder holds what is sent"),
+        ("folder: Courrier, sent_folder: COURRIER", "mailboxes.0.sent_folder sent_folder holds what is sent"),
+        ("after: move, move_to: Sent, sent_folder: Sent", "mailboxes.0.sent_folder sent_folder holds what is sent"),
+        ("sent_folder: ''", "mailboxes.0.sent_folder"),
+        ('sent_folder: "a\\r\\nb"', "a folder name holds no control character"),
+    ],
+)
+def test_a_folder_where_mail_comes_in_holds_no_sent_mail(tmp_path: Path, more: str, message: str) -> None:
+    assert message in refused(tmp_path, SITE + OPERATOR + MAILBOX.replace("op}", f"op, {more}}}"))
+
+
+def test_nor_does_one_that_another_mailbox_reads_at_the_same_address(tmp_path: Path) -> None:
+    other = "  - {name: deux, address: A@b.fr, operator: op, folder: Envois}\n"
+    text = SITE + OPERATOR + MAILBOX.replace("op}", "op, sent_folder: envois}") + other
+    assert "hub.yaml:10 mailboxes.0.sent_folder" in refused(tmp_path, text)
+    assert loaded(tmp_path, text.replace("A@b.fr", "c@b.fr")).mailboxes[0].sent_folder == "envois"
+
+
+def test_what_is_filed_where_follows_the_settings(tmp_path: Path) -> None:
+    text = SITE + OPERATOR + MAILBOX
+    assert sent_folders(loaded(tmp_path, text)) == {}
+    named = text.replace("op}", "op, sent_folder: Envois}")
+    assert sent_folders(loaded(tmp_path, named)) == {"un": SentFolder("Envois")}
+    assert policy_of(loaded(tmp_path, named)).copied == {"un"}
+    kept = text.replace("ca_file: ca.pem", "ca_file: ca.pem\n    sent_copies: true")
+    assert sent_folders(loaded(tmp_path, kept)) == {"un": SentFolder("auto", is_kept_by_operator=True)}
+    assert policy_of(loaded(tmp_path, kept)).copied == frozenset()

@@ -16,12 +16,14 @@ from hub.compose import Letterhead
 from hub.errors import Damaged, Permanent, StalePlan, Temporary, UncertainDelivery
 from hub.message import Filing, Limits, ParsedMessage, Receipt
 from hub.parse import parse
-from hub.ports import Arrival, Drafts
+from hub.ports import Arrival, Drafts, SentFolder
 from hub.raw import Raw, joined
 from hub.sandbox.letters import document_mail
 from hub.sandbox.papers import DISCHARGE, Paper
 from hub.sandbox.people import HOSPITAL, LINA, STRANGER, TILLEULS
+from hub.sentcopies import SentCopies
 from hub.trip import Hub, carry
+from tests.fakes_filer import MemoryFiler
 from tests.fakes_outgoing import Archivist, MemoryBlobs, establishment
 from tests.fakes_records import MemoryRecords
 from tests.fakes_smtp import RecordingSender
@@ -66,14 +68,18 @@ class Town:
         self.spool = MemorySpool(self.store, clock=lambda: self.now, holding=self.records.holding)
         self.reader = ParsingReader()
         self.sender = RecordingSender()
+        self.filer = MemoryFiler()
+        self.sent_folder: SentFolder | None = None
+        blobs = MemoryBlobs()
         numbers = count(1)
         self.hub = Hub(
             spool=self.spool,
             records=self.records,
-            blobs=MemoryBlobs(),
+            blobs=blobs,
             reader=self.reader,
             papers=Archivist(),
             sender=self.sender,
+            copies=SentCopies(filer=self.filer, folder_of=lambda _: self.sent_folder, blobs=blobs),
             rulebook=rulebook,
             letterhead=lambda _: LETTERHEAD,
             writing_as=lambda _: establishment(LETTERHEAD),

@@ -148,6 +148,19 @@ async def test_a_refused_recipient_is_told_once_and_the_message_waits(desk: Desk
     assert ASE in letter.get_content()
 
 
+async def test_a_mail_released_once_more_goes_to_those_only_who_have_it_not(desk: Desk) -> None:
+    desk.sender.outcomes.append(Permanent("RCPT refused: 550 5.1.1 unknown"))
+    message_id = await desk.submit(ABOUT_LINA, ASE, CLINIC)
+    assert await desk.carry(message_id) == "HELD"
+    envelope = desk.store.kept.messages[message_id].envelope
+    seen = await gather(envelope, await desk.reader.read(await desk.spool.raw(envelope)), desk.records)
+    thought = routing.think_submission(seen, desk.hub.rulebook(), chosen=LINA.id, by="Mme Essai")
+    await desk.spool.release(message_id, thought, "Mme Essai", desk.records.closing(message_id, "Mme Essai", "filed"))
+    assert await desk.carry(message_id) == "DONE"
+    assert (len(desk.outgoing(ASE)), len(desk.outgoing(CLINIC))) == (1, 1)
+    assert await desk.rungs(message_id) == {ASE: Rung.SUBMITTED, CLINIC: Rung.SUBMITTED}
+
+
 async def test_what_cannot_leave_now_is_tried_again_without_a_word(desk: Desk) -> None:
     desk.sender.outcomes.extend([Temporary("451 4.3.0 later")])
     message_id = await desk.submit(ABOUT_LINA, ASE)
