@@ -44,6 +44,9 @@ _NO_FILES = frozenset({"text/vcard", "text/x-vcard", "application/pkcs7-signatur
 RECIPIENTS_MOST = 50  # of one submission: a person who means more has taken the wrong list
 
 
+Signed = Literal["auto", "never", "always"]
+
+
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     """What the rules say of one recipient. `refused` is why it may not get the mail, None when it may."""
@@ -179,16 +182,20 @@ def _unread(seen: Seen) -> list[Reason]:
 def _sent(
     seen: Seen, view: View, found: About, accepted: tuple[_Verdict, ...], policy: Policy, by: str
 ) -> tuple[Step, ...]:
-    """One composition for each way of signing, then a delivery to each recipient."""
+    """One composition for all who may see each other and are signed to alike, then a delivery to each of them."""
     usager_id = found.match.candidates[0].usager_id if found.match.outcome == "certain" else None
     steps: list[Step] = []
-    groups = tuple(dict.fromkeys(_signed(verdict, policy) for verdict in accepted))
-    for signed in groups:
-        recipients = tuple(one.recipient for one in accepted if _signed(one, policy) == signed)
+    shown = frozenset(address.casefold() for address in (*seen.parsed.to, *seen.parsed.cc))
+    groups: dict[tuple[Signed, str], list[str]] = {}
+    for verdict in accepted:
+        recipient = verdict.recipient
+        hidden = "" if recipient.casefold() in shown else recipient  # a blind copy is a mail of its own
+        groups.setdefault((_signed(verdict, policy), hidden), []).append(recipient)
+    for (signed, _), recipients in groups.items():
         documents = sendable(seen.parsed.documents) if usager_id is not None else ()
         composition = Composition(
             sending="",
-            recipients=recipients,
+            recipients=tuple(recipients),
             usager_id=usager_id,
             documents=documents,
             kinds=tuple(view.kinds[number] for number in documents),
@@ -227,7 +234,7 @@ def _outcome(seen: Seen, composition: Composition, about_whom: str = "") -> tupl
     )
 
 
-def _signed(verdict: _Verdict, policy: Policy) -> Literal["auto", "never", "always"]:
+def _signed(verdict: _Verdict, policy: Policy) -> Signed:
     domain = verdict.recipient.casefold().rpartition("@")[2]
     if verdict.route.then.signed == "auto" and domain in policy.unsigned_domains:
         return "never"

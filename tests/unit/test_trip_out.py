@@ -310,3 +310,17 @@ async def test_a_file_that_cannot_travel_as_a_document_holds_the_mail(desk: Desk
     message_id = await desk.submit_raw(mail.as_bytes(), ASE)
     assert await desk.carry(message_id) == "HELD"
     assert not desk.outgoing(ASE)
+
+
+async def test_a_blind_copy_is_seen_by_nobody(desk: Desk) -> None:
+    mail = EmailMessage(policy=email.policy.SMTP)
+    mail["From"], mail["To"], mail["Subject"] = OURS, ASE, ABOUT_LINA
+    mail.set_content("Bonjour")
+    mail.add_attachment(SCAN, maintype="application", subtype="pdf", filename="un.pdf")
+    message_id = await desk.submit_raw(mail.as_bytes(), ASE, CLINIC)  # the clinic stands in the envelope only
+    assert await desk.carry(message_id) == "DONE"
+    (to_ase,), (to_clinic,) = desk.outgoing(ASE), desk.outgoing(CLINIC)
+    assert CLINIC not in to_ase.as_string()
+    assert ASE not in to_clinic.as_string()
+    assert to_ase["Message-ID"] != to_clinic["Message-ID"]
+    assert await desk.rungs(message_id) == {ASE: Rung.SUBMITTED, CLINIC: Rung.SUBMITTED}
