@@ -618,9 +618,9 @@ class Handover:
 class Composition:
     """Make the conformant mail of what somebody of ours submitted: once, its bytes and its Message-ID never change.
 
-    `sending` identifies it for ever. `documents` are indexes in `ParsedMessage.documents`, `kinds` their kinds; none
-    for an ordinary mail. `usager_id` is whose they are, None for an ordinary mail. `recipients` are all that will get
-    it."""
+    `sending` identifies it for ever. `documents` are indexes in `ParsedMessage.documents`, `kinds` their kinds (that of
+    the words of the mail, when they are the document). `usager_id` is whose they are. An ordinary mail has none of
+    them. `recipients` are all that will get it."""
 
     sending: str
     recipients: tuple[str, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy.engine import Connection
 
@@ -37,7 +37,7 @@ async def composing(step: Composition, message: Carriage, hub: Hub) -> Effect:
     if await hub.records.sending(step.sending) is not None:
         return _already
     made = await composed(step, message, hub)
-    at = made.moment.at
+    at = made.moment.at.astimezone(UTC)
     blob = await hub.blobs.put(made.raw)
     kind = next((kind for kind in step.kinds if kind is not None), None)
     sending = Sending(
@@ -51,7 +51,7 @@ async def composing(step: Composition, message: Carriage, hub: Hub) -> Effect:
         by=step.by,
         usager_id=step.usager_id,
         kind=kind,
-        urgency=hub.rulebook().catalogue.urgency(kind) if step.documents else "",
+        urgency=hub.rulebook().catalogue.urgency(kind) if step.kinds else "",
         wants_receipt=bool(message.parsed.receipt_to),
         record_number=made.usager.record_number if made.usager is not None else None,
         submitted_as=message.parsed.message_id,
@@ -89,7 +89,10 @@ async def composed(step: Composition, message: Carriage, hub: Hub) -> Made:
     writing, at = hub.writing_as(envelope.mailbox), hub.clock()
     if writing is None:
         raise Permanent("no mailbox to send from", NO_WAY_OUT)
-    moment = compose.Moment(at=at, message_id=hub.new_message_id(writing.letterhead.address))
+    # People read this time, in the copy and in the names of files: it is that of the site.
+    moment = compose.Moment(
+        at=at.astimezone(hub.rulebook().policy.zone), message_id=hub.new_message_id(writing.letterhead.address)
+    )
     signer = None if step.signed == "never" else hub.signer(envelope.mailbox, at)
     if signer is None and step.signed == "always":
         raise Permanent("no signing certificate, and the rule wants a signature", NO_SIGNATURE)

@@ -198,7 +198,7 @@ def _sent(
             recipients=tuple(recipients),
             usager_id=usager_id,
             documents=documents,
-            kinds=tuple(view.kinds[number] for number in documents),
+            kinds=tuple(view.kinds[number] for number in documents) or _kind_of_the_words(found, usager_id),
             signed=signed,
             by=seen.envelope.by if by == "hub" else by,
             reason=f"règle « {accepted[0].route.name} »",
@@ -209,6 +209,11 @@ def _sent(
             steps.append(Delivery(content="dispatch", recipient=one, sending=composition.sending))
             steps += _outcome(seen, composition, one)
     return (*steps, *_copies(seen, steps, policy))
+
+
+def _kind_of_the_words(found: About, usager_id: str | None) -> tuple[str | None, ...]:
+    """Without a document, the words of a mail about an usager are one."""
+    return (found.kind,) if usager_id is not None and found.kind is not None else ()
 
 
 def _copies(seen: Seen, steps: list[Step], policy: Policy) -> tuple[Step, ...]:

@@ -14,7 +14,6 @@ import logging
 import re
 import ssl
 from base64 import b64decode, b64encode
-from functools import cache
 from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
@@ -69,7 +68,7 @@ class Conversation(SMTP):  # type: ignore[misc]
 
     def __dir__(self) -> tuple[str, ...]:
         """aiosmtpd looks for its commands among all our names, three times a connection: here are those it finds."""
-        return _commands(type(self))
+        return _COMMANDS
 
     # --- the connection
 
@@ -97,7 +96,7 @@ class Conversation(SMTP):  # type: ignore[misc]
         self._inflow.add(received)
 
     async def push(self, answer: str | bytes, *, at_once: bool = False) -> None:
-        """Answers to commands that were sent together leave together (RFC 2920 §3.2), but one that must go `at_once`."""
+        """Answers to commands that came together leave together (RFC 2920 §3.2), but those that go `at_once`."""
         self._unsaid += (answer.encode("ascii") if isinstance(answer, str) else answer) + b"\r\n"
         if at_once or not self._inflow.has_line or len(self._unsaid) > UNSAID_MOST:
             self._writer.write(self._all_unsaid())
@@ -124,7 +123,7 @@ class Conversation(SMTP):  # type: ignore[misc]
         transport.abort()
 
     def _reset_timeout(self, duration: float | None = None) -> None:
-        """The timer is set anew when it has gone off too early, or would too late: not for each command."""
+        """The timer is set anew when it went off too early, or would go off too late: not for each command."""
         within = duration or self._timeout_duration
         self._silent_until = self.loop.time() + within
         if self._timeout_handle is None or self._timeout_handle.when() > self._silent_until:
@@ -346,9 +345,7 @@ class Conversation(SMTP):  # type: ignore[misc]
         self.hang_up(lines.BYE)
 
 
-@cache
-def _commands(conversation: type[Conversation]) -> tuple[str, ...]:
-    return tuple(name for name in dir(conversation) if name.startswith("smtp_"))
+_COMMANDS = tuple(name for name in dir(Conversation) if name.startswith("smtp_"))
 
 
 def _decoded(text: str) -> bytes:

@@ -23,7 +23,9 @@ from hub.ports import Sealer, StoredBlob
 
 INCOMING = "incoming"
 STREAM_AAD = b"blob"  # the digest is not known when a stream begins: `BlobStore.get` checks it instead
-BATCH = 1024**2  # clear bytes held before they are sealed and written
+# Clear bytes held before they are sealed and written: a stream keeps back the chunk that may be its last, so that less
+# than two chunks give little to write, and most mails then need one step in a thread.
+BATCH = 2 * 1024**2
 
 
 class SealingStream(Protocol):
@@ -107,12 +109,10 @@ class Sink:
         """Raises Temporary (disk full): the sink is of no use any more."""
         if self._stored is not None or self._broken:
             raise Temporary("a blob was written to after its end")
-        if self._held_size >= BATCH and self.size > self._inline_most:  # what came before: the last piece leaves with `finish`, in one step
-            await self._on_disk(self._flush)
         self.size += len(piece)
         self._held.append(bytes(piece))  # none is copied but a buffer that its owner may fill again
         self._held_size += len(piece)
-        if self._held_size >= 2 * BATCH and self.size > self._inline_most:
+        if self._held_size >= BATCH and self.size > self._inline_most:
             await self._on_disk(self._flush)
 
     async def finish(self) -> StoredBlob:

@@ -61,8 +61,8 @@ async def test_a_small_blob_stays_in_its_row_and_a_large_one_in_a_file(sql_bench
 
 async def test_no_clear_byte_touches_the_disk_even_while_it_is_written(sql_bench: SqlBench) -> None:
     sink = sql_bench.blobs().sink()
-    for start in range(0, 4 * len(LARGE), 50_000):
-        await sink.write((LARGE * 4)[start : start + 50_000])
+    for start in range(0, 8 * len(LARGE), 50_000):
+        await sink.write((LARGE * 8)[start : start + 50_000])
     (draft,) = _files(sql_bench)
     assert draft.stat().st_size > 0
     assert b"Dupont" not in draft.read_bytes()
@@ -190,7 +190,7 @@ async def test_a_failing_disk_is_temporary_and_leaves_nothing(
 async def test_a_discarded_blob_leaves_nothing_and_an_accepted_one_stays(sql_bench: SqlBench) -> None:
     spool = sql_bench.spool()
     blob = await spool.new_blob()
-    await blob.write(LARGE * 4)
+    await blob.write(LARGE * 8)
     assert len(_files(sql_bench)) == 1
     await blob.discard()
     await blob.discard()
@@ -220,7 +220,7 @@ async def test_a_cancelled_write_leaves_a_sink_that_can_be_discarded(sql_bench: 
 
 async def test_the_janitor_removes_drafts_of_dead_writers_only(sql_bench: SqlBench) -> None:
     living = sql_bench.blobs().sink()
-    await living.write(LARGE * 4)
+    await living.write(LARGE * 8)
     (draft,) = _files(sql_bench)
     _age(draft, sql_bench, 5 * HOUR)
     dead, new = draft.with_name("dead.part"), draft.with_name("new.part")
@@ -230,7 +230,7 @@ async def test_the_janitor_removes_drafts_of_dead_writers_only(sql_bench: SqlBen
     _age(new, sql_bench, -60)
     assert await sql_bench.blobs().clean() == Cleaned(temporary=1)
     assert set(_files(sql_bench)) == {draft, new}
-    assert (await living.finish()).size == 4 * len(LARGE)
+    assert (await living.finish()).size == 8 * len(LARGE)
 
 
 async def test_the_janitor_removes_old_files_that_no_row_names(sql_bench: SqlBench) -> None:

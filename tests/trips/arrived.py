@@ -51,7 +51,7 @@ class Arrived:
     @cached_property
     def entity(self) -> EmailMessage:
         """What is signed."""
-        first = next(self.mail.iter_parts())
+        first = next(self.mail.iter_parts(), self.mail)
         assert isinstance(first, EmailMessage)
         return first
 
@@ -70,6 +70,9 @@ class Arrived:
 
     @cached_property
     def cdas(self) -> tuple[bytes, ...]:
+        """None in an ordinary mail."""
+        if "IHE_XDM.zip" not in self.files:
+            return ()
         names = [name for name in self.archive.namelist() if re.search(r"/DOC\d+\.XML$", name)]
         return tuple(self.archive.read(name) for name in sorted(names))
 

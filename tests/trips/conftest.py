@@ -1,4 +1,4 @@
-"""An establishment that sends, once for all trips that need it (`office`), and a hundred PDFs that it sent (`sent`)."""
+"""An establishment that sends, one for each file of trips that needs it (`office`); a hundred PDFs that it sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.trips.office import Office, running_office
 from tests.trips.posted import Sent, post
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     with running_office(tmp_path_factory.mktemp("office"), more=OURS) as office:
         office.site.start()
@@ -19,6 +19,6 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         yield office
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sent(office: Office, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sent, ...]:
     return post(office, tmp_path_factory.mktemp("programs"))

@@ -37,6 +37,9 @@ from tests.trips.posted import Sent
 from tests.unit.routing_samples import rulebook
 
 
+pytestmark = pytest.mark.timeout(300)  # servers are started, and the machine may be busy
+
+
 def test_a_hundred_pdfs_arrive_once_with_each_recipient(sent: tuple[Sent, ...]) -> None:
     assert sum(len(one.written.pdfs) for one in sent) == PDFS
     for one in sent:
@@ -52,7 +55,6 @@ def bytes_of_entity(one: Arrived) -> bytes:
     return one.raw.partition(b"\r\n\r\n")[2]
 
 
-@pytest.mark.timeout(300)
 def test_each_cda_passes_the_official_rules(sent: tuple[Sent, ...], testkit: Path, tmp_path: Path) -> None:
     """CI-SIS, Structuration minimale: XSD and header rules, 0 errors."""
     judge = testkit.parent / "bin" / "validate-cda"

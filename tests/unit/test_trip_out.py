@@ -5,20 +5,25 @@ from __future__ import annotations
 import email
 import email.policy
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import cast
+from zoneinfo import ZoneInfo
 
+import pypdfium2
 import pytest
 from sqlalchemy.engine import Connection
 
 from hub import receipts, routing
 from hub.errors import Permanent, Temporary, UncertainDelivery
-from hub.message import News, Rung
+from hub.message import Limits, News, Rung
+from hub.parse import parse
 from hub.ports import Submission
 from hub.sandbox.pdf import one_page_pdf
 from hub.sandbox.people import LINA
 from hub.trip import gather
 from tests.fakes_outgoing import establishment
+from tests.pieces import CODES
 from tests.unit.routing_samples import rulebook
 from tests.unit.test_trip import LETTERHEAD, Town
 
@@ -126,6 +131,32 @@ async def test_nothing_leaves_the_trust_space_and_the_others_get_it(desk: Desk) 
     assert not desk.outgoing(outside)
     (letter,) = desk.outgoing(OURS)
     assert outside in letter.get_content()
+
+
+async def test_the_words_of_a_mail_about_an_usager_are_a_document_of_the_kind_named(desk: Desk) -> None:
+    message_id = await desk.submit(ABOUT_LINA, ASE, pdf=None)
+    assert await desk.carry(message_id) == "DONE"
+    (sending,) = desk.records.composed
+    assert (sending.kind, sending.urgency) == ("fiche_navette", "P2")
+    (mail,) = desk.outgoing(ASE)
+    archive = parse(mail.as_bytes(), Limits(), CODES)
+    assert [document.title for document in archive.documents] == ["Fiche navette"]
+
+
+async def test_the_times_that_people_read_are_those_of_the_site(desk: Desk) -> None:
+    """Half an hour after midnight in Paris, the eve in London."""
+    policy = routing.Policy(zone=ZoneInfo("Europe/Paris"), own_addresses=frozenset({OURS}))
+    desk.hub = replace(desk.hub, rulebook=lambda: rulebook(policy))
+    desk.now = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+    await desk.carry(await desk.submit(ABOUT_LINA, ASE, pdf=None))
+    (mail,) = desk.outgoing(ASE)
+    (_, copy) = mail.iter_attachments()
+    assert str(copy.get_filename()).startswith("20261125_")
+    page = pypdfium2.PdfDocument(copy.get_content())[0]
+    assert "25/11/2026 à 00:30" in page.get_textpage().get_text_range()
+    assert str(mail["Date"]) == "Wed, 25 Nov 2026 00:30:00 +0100"
+    (sending,) = desk.records.composed
+    assert sending.composed_at == desk.now
 
 
 async def test_an_ordinary_mail_goes_as_she_wrote_it(desk: Desk) -> None:
