@@ -36,10 +36,13 @@ def run(options: Options) -> Result:
         domains = (RECIPIENT.partition("@")[2],)
         with running_postfix(authority, domains=domains, transport="discard:") as postfix:
             route = _route(authority, leaf, postfix)
-            pairs = []
-            for _ in range(rounds):
-                kept = asyncio.run(_rate(route, mail, messages, is_kept=True))
-                pairs.append((kept, asyncio.run(_rate(route, mail, max(5, messages // 4), is_kept=False))))
+            pairs = [
+                (
+                    asyncio.run(_rate(route, mail, messages, is_kept=True)),
+                    asyncio.run(_rate(route, mail, max(5, messages // 4), is_kept=False)),
+                )
+                for _ in range(rounds)
+            ]
             before = postfix.handshakes()
             asyncio.run(_rate(route, mail, IN_A_ROW, is_kept=True))
             handshakes = postfix.handshakes() - before

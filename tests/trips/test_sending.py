@@ -36,7 +36,6 @@ from tests.trips.office import DIRECTION, SECRETARIAT, Office
 from tests.trips.posted import Sent
 from tests.unit.routing_samples import rulebook
 
-
 pytestmark = pytest.mark.timeout(300)  # servers are started, and the machine may be busy
 
 
