@@ -19,7 +19,7 @@ from datetime import timedelta
 from hub import deeds, routing
 from hub.deeds import Carriage, Hub, perform
 from hub.errors import Damaged, LostLease, Permanent, StalePlan, Temporary
-from hub.message import Answer, Delivery, Envelope, Filing, Hold, News, ParsedMessage, Receipt, Thought
+from hub.message import Answer, Delivery, Envelope, Filing, Hold, Match, News, ParsedMessage, Receipt, Thought
 from hub.ports import Effect, OpenStep, Ready, Records, Spool
 
 __all__ = ["Carriage", "Hub", "carry", "gather", "think"]
@@ -98,21 +98,24 @@ async def gather(
     usagers, versions = await records.look_up(routing.identities(parsed), parsed.documents)
     seen = routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
     if envelope.is_submission:
-        answer = await _answer(envelope, parsed, spool) if spool is not None else None
+        held, answer = await _answer(envelope, parsed, spool) if spool is not None else (None, None)
         asked = routing.asked_of(parsed) if answer is None else routing.asked_by(answer)
-        return replace(seen, answer=answer, subjects=await records.subjects(asked))
+        return replace(seen, held=held, answer=answer, subjects=await records.subjects(asked))
     if keys := routing.report_keys(parsed):
         return replace(seen, sendings=await records.find(keys))
     return seen
 
 
-async def _answer(envelope: Envelope, parsed: ParsedMessage, spool: Spool) -> Answer | None:
-    """What the author of a held submission answers to the letter about it, if this is such an answer."""
+async def _answer(
+    envelope: Envelope, parsed: ParsedMessage, spool: Spool
+) -> tuple[Match, Answer | None] | tuple[None, None]:
+    """(what the hold shows, what its author answers to the letter about it), if this is such an answer."""
     letters = await spool.letters(routing.answered_ids(parsed))
     if not letters:
-        return None
+        return None, None
     thought = await spool.thought(letters[0].message)
-    return routing.answer_of(parsed, envelope, letters, thought.match if thought is not None else None)
+    held = thought.match if thought is not None else Match()
+    return held, routing.answer_of(parsed, envelope, letters, held)
 
 
 def think(seen: routing.Seen, rules: routing.Rulebook) -> Thought:

@@ -7,6 +7,7 @@ sends it; so does the text of a letter, which goes to the mailbox of ours that i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from hub.compose.carried import Carried, Mail
@@ -82,7 +83,8 @@ def letter(
     subject may not (guard G14). `answers` is the Message-ID of what they sent, so that both stand together in their
     mail program; `at` is aware."""
     references = [answers] if answers else []
+    ours = replace(letterhead, display_name=f"Hub MSSanté - {letterhead.display_name}")  # nobody there wrote it
     head = header_block(
-        letterhead, recipient, subject, message_id, at, auto="auto-generated", answers=answers, references=references
+        ours, recipient, subject, message_id, at, auto="auto-generated", answers=answers, references=references
     )
     return Mail(head + text_part(text))

@@ -16,6 +16,7 @@ from typing import Any
 from hub.cda import Codes
 from hub.cda.writing import Guardian, Lot, PdfBody, Piece, Product, Signatory, TextBody
 from hub.compose.dispatch import Dispatched, MailParts, dispatch, must_fit
+from hub.compose.headers import one_line
 from hub.compose.letter import Letterhead
 from hub.compose.naming import Discretion, discretion_for, type_code_of
 from hub.compose.packing import pack
@@ -99,8 +100,10 @@ def document_mail(
     catalogue: Catalogue,
     codes: Codes,
     moment: Moment,
+    subject: str = "",
 ) -> tuple[Dispatched, tuple[Reason, ...]]:
-    """The mail, and what its author is to be told of it. `archived` gives the PDF/A copy of a PDF."""
+    """The mail, and what its author is to be told of it. `archived` gives the PDF/A copy of a PDF; `subject` is what
+    she wrote there for the reader: the subject of the mail has its own rule, so it stands above her words."""
     known = [found for piece in pieces if (found := catalogue.kinds.get(piece.kind or "")) is not None]
     contents = [kind.content for kind in known] if len(known) == len(pieces) else []
     discretion = discretion_for(contents, writing.discretion)
@@ -108,7 +111,7 @@ def document_mail(
     packed = pack(pieces, lot, codes, writing.faces, discretion, writing.embeds_the_copy, archived)
     parts = MailParts(
         **_common(step, parsed, writing, moment),
-        text=parsed.body if step.documents else "",
+        text=_with_subject(subject, parsed.body) if step.documents else "",
         archive=packed.archive,
         files=packed.files,
         record_number=pieces[0].usager.record_number,
@@ -135,6 +138,11 @@ def ordinary_mail(
     must_fit(len(entity), writing.size_most)
     parts = MailParts(**_common(step, parsed, writing, moment), text=parsed.body, subject=subject)
     return Dispatched(dispatch(parts, codes).outer, entity)
+
+
+def _with_subject(subject: str, body: str) -> str:
+    said = one_line(subject)
+    return f"Objet : {said}\n\n{body}" if said else body
 
 
 def boundary_of(message_id: str) -> str:

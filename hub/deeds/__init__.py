@@ -14,7 +14,7 @@ from hub.deeds.composing import composing
 from hub.deeds.dispatching import copied, dispatched, outcome_told
 from hub.deeds.own import sent
 from hub.deeds.world import Carriage, Hub, Papers
-from hub.errors import Permanent
+from hub.errors import Permanent, StalePlan
 from hub.message import (
     Composition,
     Delivery,
@@ -29,6 +29,7 @@ from hub.message import (
     Receipt,
     Refusal,
     Release,
+    Thought,
 )
 from hub.ports import Effect, OpenStep
 
@@ -110,5 +111,15 @@ async def released(step: Release, hub: Hub) -> Outcome:
     try:
         await hub.spool.release(step.message, thought, step.by, closing)
     except Permanent:
-        return Done("it no longer waited")
+        if _is_as_answered(await hub.spool.thought(step.message), step):
+            return Done("released before")  # by us, before a crash
+        raise StalePlan("it no longer waits: its author is told that the answer comes too late") from None
     return Done("released")
+
+
+def _is_as_answered(thought: Thought | None, step: Release) -> bool:
+    if thought is None:
+        return False
+    if step.usager_id is None:
+        return thought.plan.rule == "dismissed"
+    return [one.usager_id for one in thought.match.candidates] == [step.usager_id]

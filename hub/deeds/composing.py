@@ -126,7 +126,8 @@ async def _document_mail(
     def archived(raw: bytes, at: datetime) -> Archived:
         return copies[raw]
 
-    return compose.document_mail(step, parsed, pieces, archived, writing, catalogue, hub.codes, moment)
+    said = routing.untagged(parsed.subject, catalogue)
+    return compose.document_mail(step, parsed, pieces, archived, writing, catalogue, hub.codes, moment, said)
 
 
 async def _body(message: Carriage, number: int) -> bytes:

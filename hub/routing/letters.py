@@ -125,6 +125,10 @@ def too_large(seen: Seen, most: int) -> Letter:
 def not_sent(sending: Sending | None, stands: SentTo) -> Letter:
     """It did not get to one recipient, or nobody knows."""
     number = f" n° {sending.id[:8]}" if sending is not None else ""
+    if sending is not None and sending.record_number:
+        number += f" (dossier {sending.record_number})"
+    others = sending is not None and len(sending.sent_to) > 1
+    only = " Ne le renvoyez qu'à lui : les autres destinataires ne sont pas concernés." if others else ""
     if stands.rung is Rung.UNCERTAIN:
         return _letter(
             _UNCERTAIN,
@@ -134,7 +138,8 @@ def not_sent(sending: Sending | None, stands: SentTo) -> Letter:
                 f"Votre envoi{number} pour {_shown(stands.recipient)} est peut-être arrivé, peut-être pas : la liaison "
                 "avec l'opérateur a été coupée juste après l'envoi, et rien ne l'a confirmé depuis.",
                 "",
-                f"Ce qu'il faut faire : {failures.CALL} S'il ne l'a pas, renvoyez-le. S'il l'a, il n'y a rien à faire.",
+                f"Ce qu'il faut faire : {failures.CALL} S'il ne l'a pas, renvoyez-le. S'il l'a, il n'y a rien à "
+                f"faire.{only}",
             ],
         )
     return _letter(
@@ -144,7 +149,7 @@ def not_sent(sending: Sending | None, stands: SentTo) -> Letter:
             "",
             f"Votre envoi{number} n'est pas arrivé à {_shown(stands.recipient)} : {failures.why(stands.status)}.",
             "",
-            f"Ce qu'il faut faire : {failures.remedy(stands.status)}",
+            f"Ce qu'il faut faire : {failures.remedy(stands.status)}{only}",
         ],
     )
 

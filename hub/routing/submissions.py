@@ -104,8 +104,10 @@ def _recipients(seen: Seen) -> tuple[str, ...]:
 
 
 def _kinds(view: View, found: About) -> tuple[str | None, ...]:
-    """The kind that the author named in the subject stands for every document."""
-    return tuple(found.kind for _ in view.kinds) if found.kind is not None else view.kinds
+    """The kind that the author named in the subject stands for every document, and for the words when they are one."""
+    if found.kind is None:
+        return view.kinds
+    return tuple(found.kind for _ in view.kinds) or ((found.kind,) if found.match.outcome == "certain" else ())
 
 
 def _verdict(recipient: str, seen: Seen, view: View, rulebook: Rulebook) -> _Verdict:
@@ -284,7 +286,7 @@ def _answered(seen: Seen, answer: Answer) -> tuple[Step, ...]:
     named = usager_named(answer, seen.subjects)
     if isinstance(named, str):
         return (Release(message=answer.message, usager_id=named, by=by),)
-    told = letters.answered(replace(answer, number=None, reason=answer.reason or named))
+    told = letters.answered(replace(answer, number=None, reason=answer.reason or named), seen.held)
     return _letter(seen, told) if told else ()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from hub.message import Reason
+from hub.routing.asked import in_brackets
 from hub.routing.catalogue import UNKNOWN, Catalogue
 from hub.routing.reasons import reason
 from hub.routing.words import tokens
@@ -28,9 +29,12 @@ def kind_asked(tags: tuple[str, ...], catalogue: Catalogue) -> tuple[str | None,
 
 
 def untagged(subject: str, catalogue: Catalogue) -> str:
-    """The subject without the brackets that call a kind: they were meant for the hub."""
-    kept = _BRACKETS.sub(lambda tag: "" if _called(tag[1], catalogue) else tag[0], subject)
-    return " ".join(kept.split())
+    """The subject without the brackets that call a kind or give a record number: they were meant for the hub."""
+
+    def kept(tag: re.Match[str]) -> str:
+        return "" if _called(tag[1], catalogue) or in_brackets(tag[0]) else tag[0]
+
+    return " ".join(_BRACKETS.sub(kept, subject).split())
 
 
 def _called(tag: str, catalogue: Catalogue) -> set[str]:

@@ -48,6 +48,7 @@ class Seen:
     versions: tuple[FiledVersion, ...] = ()
     subjects: Subjects = NO_SUBJECTS
     sendings: tuple[Sending, ...] = ()  # those that the keys of a report name (`report_keys`)
+    held: Match | None = None  # what the hold shows that it answers
     answer: Answer | None = None  # when it answers a letter about a held submission; `subjects` are then whom it names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hub import __version__
 from hub.cda.writing import Address, Guardian, Product, Software, Structure, internal_id
 from hub.compose import Discretion, Letterhead, WritingAs
 from hub.pdf import Typefaces
@@ -30,7 +31,12 @@ def _writing_as(settings: Settings, mailbox: Mailbox, letterhead: Letterhead) ->
         faces=Typefaces(regular=sending.font_file, bold=sending.bold_font_file),
         size_most=sending.message_most,
         guardian=_guardian(site),
-        product=Product(name=site.software.name, maker=site.software.maker),
+        product=Product(
+            name=site.software.name,
+            version=__version__,
+            maker=site.software.maker or site.name,
+            contact=mailbox.reply_to or mailbox.address,
+        ),
         discretion=Discretion(sending.discretion),
         embeds_the_copy=sending.embeds_the_copy,
         asks_receipt=sending.asks_receipt,

@@ -16,9 +16,9 @@ from sqlalchemy.engine import Connection
 
 from hub import receipts, routing
 from hub.errors import Permanent, Temporary, UncertainDelivery
-from hub.message import Limits, News, Rung
+from hub.message import Candidate, Limits, Match, News, Plan, Rung, Thought
 from hub.parse import parse
-from hub.ports import Submission
+from hub.ports import Effect, Submission
 from hub.sandbox.pdf import one_page_pdf
 from hub.sandbox.people import LINA
 from hub.trip import gather
@@ -58,6 +58,13 @@ class Desk(Town):
             test=True,
         )
         return (await self.spool.submit(submission, blob)).id
+
+    async def reply(self, letter: EmailMessage, words: str) -> str:
+        answer = EmailMessage(policy=email.policy.SMTP)
+        answer["From"], answer["To"], answer["Subject"] = OURS, OURS, f"Re: {letter['Subject']}"
+        answer["In-Reply-To"] = letter["Message-ID"]
+        answer.set_content(f"{words}\n\n> " + "\n> ".join(letter.get_content().splitlines()))
+        return await self.submit_raw(answer.as_bytes(), OURS)
 
     def outgoing(self, to: str) -> list[EmailMessage]:
         policy = email.policy.default
@@ -290,11 +297,7 @@ async def answered(desk: Desk, words: str) -> tuple[str, str]:
     held = await desk.submit("le rapport", ASE)
     await desk.carry(held)
     (letter,) = desk.outgoing(OURS)
-    answer = EmailMessage(policy=email.policy.SMTP)
-    answer["From"], answer["To"], answer["Subject"] = OURS, OURS, f"Re: {letter['Subject']}"
-    answer["In-Reply-To"] = letter["Message-ID"]
-    answer.set_content(f"{words}\n\n> " + "\n> ".join(letter.get_content().splitlines()))
-    answer_id = await desk.submit_raw(answer.as_bytes(), OURS)
+    answer_id = await desk.reply(letter, words)
     await desk.carry(answer_id)
     return held, answer_id
 
@@ -355,3 +358,45 @@ async def test_a_blind_copy_is_seen_by_nobody(desk: Desk) -> None:
     assert ASE not in to_clinic.as_string()
     assert to_ase["Message-ID"] != to_clinic["Message-ID"]
     assert await desk.rungs(message_id) == {ASE: Rung.SUBMITTED, CLINIC: Rung.SUBMITTED}
+
+
+async def test_what_she_wrote_in_the_subject_stands_above_her_words(desk: Desk) -> None:
+    message_id = await desk.submit(ABOUT_LINA, ASE)
+    await desk.carry(message_id)
+    (mail,) = desk.outgoing(ASE)
+    words = mail.get_body(("plain",))
+    assert words is not None
+    assert words.get_content().startswith("Objet : transport de mercredi\r\n")
+    assert LINA.record_number in mail["Subject"]
+
+
+async def test_an_unclear_answer_is_shown_the_candidates_again(desk: Desk) -> None:
+    held = await desk.submit(f"[dossier {LINA.record_number}] pour ESSAI Paul né le 01/02/2003", ASE)
+    await desk.carry(held)
+    (question,) = desk.outgoing(OURS)
+    await desk.carry(await desk.reply(question, "je ne sais pas"))
+    again = desk.outgoing(OURS)[-1].get_content()
+    assert LINA.record_number in question.get_content()
+    assert LINA.record_number in again
+
+
+async def test_an_answer_that_a_colleague_overtook_is_told_that_it_comes_too_late(desk: Desk) -> None:
+    """Between the thought and the deed somebody released it: the letter must not say that nothing was sent."""
+    held = await desk.submit("le rapport", ASE)
+    await desk.carry(held)
+    (question,) = desk.outgoing(OURS)
+    answer = await desk.reply(question, "annuler")
+    released = desk.spool.release
+
+    async def overtaken(message_id: str, thought: Thought, by: str, effect: Effect | None = None) -> None:
+        desk.spool.release = released  # type: ignore[method-assign]
+        named = replace(thought, match=Match(outcome="certain", candidates=(Candidate(usager_id="somebody"),)))
+        named = replace(named, plan=Plan(rule="document-de-l-usager"))
+        await released(message_id, named, "une collègue")
+        await released(message_id, thought, by, effect)
+
+    desk.spool.release = overtaken  # type: ignore[method-assign]
+    assert await desk.carry(answer) == "ACCEPTED"  # thought about again
+    assert await desk.carry(answer) == "DONE"
+    assert "trop tard" in desk.outgoing(OURS)[-1]["Subject"]
+    assert not [mail for mail in desk.outgoing(OURS) if "annulé" in mail["Subject"]]
