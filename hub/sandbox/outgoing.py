@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
+from hub import routing
 from hub.message import ParsedMessage, Rung, Sending
 from hub.ports import Reader
 from hub.raw import Whole
@@ -180,8 +181,9 @@ def _names_somebody(subject: str) -> bool:
 
 
 def _about(errand: Errand, letters: tuple[EmailMessage, ...]) -> EmailMessage | None:
-    """The first letter about a mail of hers."""
-    return next((one for one in letters if one["In-Reply-To"] == errand.mail.message_id), None)
+    """The question that the hub asks about a mail of hers."""
+    beside = (one for one in letters if one["In-Reply-To"] == errand.mail.message_id)
+    return next((one for one in beside if routing.letters.asks(str(one["Subject"]))), None)
 
 
 async def _sendings(house: House, wanted: tuple[Errand, ...]) -> dict[str, Sending]:
