@@ -224,10 +224,12 @@ def _site(engine: str, size: int) -> Iterator[_Site]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-bench-")))
         url = f"sqlite:///{folder / 'hub.db'}" if engine == "sqlite" else stack.enter_context(postgres_database())
+        filled = Database(url)
+        migrations.upgrade(filled)
+        fill(filled, size)
+        filled.close()  # the write-ahead file of the filling goes with its last connection
         database = Database(url)
         stack.callback(database.close)
-        migrations.upgrade(database)
-        fill(database, size)
         yield _Site(database, folder / "blobs", size)
 
 

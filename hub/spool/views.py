@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from hub.errors import Permanent
@@ -78,7 +78,8 @@ class ViewSide(Side):
         if state is not None:
             wanted = wanted.where(sql.MESSAGE.c.state == str(state))
         if mailbox is not None:
-            wanted = wanted.where(sql.MESSAGE.c.mailbox == mailbox)
+            # Read from the newest backwards until there are enough: SQLite would sort all messages of the mailbox.
+            wanted = wanted.where(func.coalesce(sql.MESSAGE.c.mailbox, "") == mailbox)
         return await self._database.read(lambda c: tuple(_summary(row) for row in c.execute(wanted)))
 
     async def thought(self, message_id: str) -> Thought | None:
