@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import sqlite3
 import threading
 import time
@@ -348,7 +349,7 @@ def _run_waiting(run: Callable[[str], object], text: str) -> None:
         except (DBAPIError, sqlite3.OperationalError) as error:
             if not _is_busy(error) or time.monotonic() > until:
                 raise
-        time.sleep(pause)
+        select.select((), (), (), pause)  # a span, not a moment: `time.sleep` fails when the clock jumps under it
         pause = min(pause * 1.5, BUSY_LOOK_MOST)
 
 
