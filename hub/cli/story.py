@@ -27,6 +27,7 @@ from hub.message import (
     Verdict,
 )
 from hub.receipts import ladder
+from hub.routing import portraits
 from hub.smime import words
 
 CLASSES = {
@@ -42,17 +43,6 @@ OUTCOMES = {"certain": "certain", "proposed": "proposé, à décider", "none": "
 ACTIONS = {"none": "premier envoi", "replace": "remplacement", "delete": "demande de suppression"}
 MARKS = {"good": "oui", "bad": "NON", "unknown": " ? "}
 AGREEMENTS = {"equal": "identique", "close": "proche", "different": "différent", "absent": "absent"}
-TRAITS = {
-    "ins": "INS",
-    "oid": "autorité de l'INS",
-    "birth_name": "nom de naissance",
-    "first_given": "premier prénom",
-    "birth_date": "date de naissance",
-    "sex": "sexe",
-    "birth_place": "lieu de naissance",
-    "given_names": "prénoms",
-    "used_name": "nom utilisé",
-}
 INS_STATUSES = {
     "provisoire": "provisoire",
     "recuperee": "récupéré, non qualifié",
@@ -139,7 +129,8 @@ def tell_match(console: Console, thought: Thought) -> None:
         table = Table("trait", "dans le document", "au dossier", "verdict", box=None, padding=(0, 2, 0, 4))
         for trait in candidate.traits:
             verdict = AGREEMENTS[trait.agreement]
-            table.add_row(TRAITS.get(trait.name, trait.name), escape(trait.stated), escape(trait.known), verdict)
+            name = portraits.TRAIT_NAMES.get(trait.name, trait.name)
+            table.add_row(name, escape(trait.stated), escape(trait.known), verdict)
         number = candidate.record_number or candidate.usager_id
         console.print(
             f"  dossier {escape(number)} (INS {INS_STATUSES.get(candidate.ins_status, candidate.ins_status)})"

@@ -67,10 +67,8 @@ def held(seen: Seen, found: About, doubts: Iterable[Reason], public_url: str = "
     )
 
 
-def unsuitable(seen: Seen, recipient: str, why: Reason, meant: str = "") -> Letter:
-    """One recipient did not get it; the others did, or were told of apart. `meant`: an address that is nearly this one
-    and is known."""
-    slip = [f"Vouliez-vous écrire à {_shown(meant)} ?", ""] if meant else []
+def unsuitable(seen: Seen, recipient: str, why: Reason) -> Letter:
+    """One recipient did not get it; the others did, or were told of apart."""
     return _letter(
         _PARTLY,
         [
@@ -80,7 +78,6 @@ def unsuitable(seen: Seen, recipient: str, why: Reason, meant: str = "") -> Lett
             "",
             f"Pourquoi : {why.text}",
             "",
-            *slip,
             "Ce qu'il faut faire : si l'adresse est fausse, renvoyez le message à la bonne adresse. Les autres "
             "destinataires, s'il y en a, ne sont pas concernés : ne leur renvoyez rien.",
         ],
@@ -102,23 +99,6 @@ def not_made(why: str) -> Letter:
             "Ce qu'il faut faire : corrigez ce qui est dit ci-dessus, puis renvoyez le message. Si vous ne pouvez pas "
             "le corriger, prévenez l'administrateur du hub.",
         ],
-    )
-
-
-def too_large(seen: Seen, most: int) -> Letter:
-    """Beyond what may be sent; `most` in bytes, once encoded."""
-    return _letter(
-        _NOT_MADE,
-        [
-            "Bonjour,",
-            "",
-            f"{_yours(seen)} n'est pas parti : il est trop volumineux ({_megabytes(seen.envelope.size)}, pour "
-            f"{_megabytes(most)} au plus).",
-            "",
-            "Ce qu'il faut faire : réduisez la taille des PDF (numérisez en noir et blanc ou en 150 points par pouce), "
-            "ou faites plusieurs envois. Rien n'est à annuler.",
-        ],
-        seen,
     )
 
 
@@ -275,7 +255,3 @@ _OTHERWISE = (
 def _shown(address: str) -> str:
     is_usager = address.strip().casefold().endswith(_USAGERS)
     return "l'usager, dans Mon espace santé" if is_usager else " ".join(address.split())
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1024**2:.1f}".replace(".", ",") + " Mo"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from hub.message import Candidate, Trait
 
-_NAMES = {
+TRAIT_NAMES = {
     "ins": "INS",
     "oid": "autorité de l'INS",
     "birth_name": "nom de naissance",
@@ -34,8 +34,8 @@ def portrait(candidate: Candidate) -> list[str]:
 
 
 def _compared(traits: tuple[Trait, ...]) -> Iterator[str]:
-    equal = [_NAMES[one.name] for one in traits if one.agreement == "equal" and one.name in _NAMES]
-    other = [_difference(one) for one in traits if one.agreement in ("close", "different") and one.name in _NAMES]
+    equal = [TRAIT_NAMES[one.name] for one in traits if one.agreement == "equal" and one.name in TRAIT_NAMES]
+    other = [_difference(one) for one in traits if one.agreement in ("close", "different") and one.name in TRAIT_NAMES]
     if equal:
         yield f"Concorde : {', '.join(equal)}."
     if other:
@@ -44,13 +44,13 @@ def _compared(traits: tuple[Trait, ...]) -> Iterator[str]:
 
 def _difference(trait: Trait) -> str:
     if trait.name in _HIDDEN:
-        return _NAMES[trait.name]
+        return TRAIT_NAMES[trait.name]
     stated, known = (
         (_shown_date(trait.stated), _shown_date(trait.known))
         if trait.name == "birth_date"
         else (trait.stated, trait.known)
     )
-    return f"{_NAMES[trait.name]} ({stated} dans votre message, {known} dans le dossier)"
+    return f"{TRAIT_NAMES[trait.name]} ({stated} dans votre message, {known} dans le dossier)"
 
 
 def _date(iso: str) -> str:

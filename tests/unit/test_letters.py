@@ -123,7 +123,7 @@ def test_a_pdf_that_cannot_be_read_is_to_be_checked() -> None:
 
 
 def test_an_unsuitable_recipient_is_told_alone() -> None:
-    letter = letters.unsuitable(seen(), "mere@exemple.fr", OUTSIDE, "mere@ase-exemple.mssante.fr")
+    letter = letters.unsuitable(seen(), "mere@exemple.fr", OUTSIDE)
     assert letter.subject == "Votre envoi n'est pas parti pour un destinataire (réf. 4f3a2b1c)"
     assert (
         letter.text
@@ -134,23 +134,7 @@ Votre message « Bilan DUPONT Léa 13/03/2012 » n'est pas parti pour mere@exemp
 
 Pourquoi : Cette adresse n'est pas dans l'espace de confiance.
 
-Vouliez-vous écrire à mere@ase-exemple.mssante.fr ?
-
 Ce qu'il faut faire : si l'adresse est fausse, renvoyez le message à la bonne adresse. Les autres destinataires, s'il y en a, ne sont pas concernés : ne leur renvoyez rien.
-"""
-    )
-
-
-def test_a_mail_too_large_says_by_how_much() -> None:
-    letter = letters.too_large(seen(size=31 * 1024**2), 25 * 1024**2)
-    assert (
-        letter.text
-        == """\
-Bonjour,
-
-Votre message « Bilan DUPONT Léa 13/03/2012 » n'est pas parti : il est trop volumineux (31,0 Mo, pour 25,0 Mo au plus).
-
-Ce qu'il faut faire : réduisez la taille des PDF (numérisez en noir et blanc ou en 150 points par pouce), ou faites plusieurs envois. Rien n'est à annuler.
 """
     )
 
@@ -285,7 +269,6 @@ def test_no_subject_of_a_letter_quotes_what_the_author_wrote(subject: str, recip
     written = (
         held(one).subject,
         letters.unsuitable(one, recipient, reason("recipient-outside")).subject,
-        letters.too_large(one, 1).subject,
         letters.not_sent(None, stands(Rung.FAILED, "550", recipient)).subject,
         letters.not_made(recipient).subject,
     )
@@ -293,7 +276,6 @@ def test_no_subject_of_a_letter_quotes_what_the_author_wrote(subject: str, recip
     assert written == (
         held(plain).subject,
         letters.unsuitable(plain, "", reason("recipient-outside")).subject,
-        letters.too_large(plain, 1).subject,
         letters.not_sent(None, stands(Rung.FAILED, "550", "")).subject,
         letters.not_made("").subject,
     )
