@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 from hub.errors import Misconfigured
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fpdf import FPDF
 
 FAMILY = "Hub"
+_PRODUCER = "hub, fpdf2"
 _MARGIN, _TEXT, _LINE = 20.0, 10.5, 5.4  # mm, points, mm
 _TITLE, _HEADING, _SMALL = 16, 12, 8
 _LABEL_WIDTH = 42.0
@@ -111,9 +113,29 @@ def _opened(paper: Paper, faces: Typefaces, at: datetime) -> FPDF:
     sheet.add_font(FAMILY, "B", faces.bold)
     sheet.set_creation_date(at)
     sheet.set_title(_shown(paper.title))
+    sheet.set_producer(_PRODUCER)
     sheet.set_lang("fr-FR")
+    sheet.set_xmp_metadata(_metadata(_shown(paper.title), at))
     sheet.add_page()
     return sheet
+
+
+def _metadata(title: str, at: datetime) -> str:
+    """The XMP of a PDF/A-1b that agrees with its document information (ISO 19005-1 §6.7.3). fpdf2's own says when it
+    was written by its clock: the same paper would have other bytes a second later."""
+    date = at.astimezone(UTC).isoformat(timespec="seconds")
+    return f"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"
+   xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:pdf="http://ns.adobe.com/pdf/1.3/"
+   xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/">
+  <rdf:Description rdf:about="" xmp:CreateDate="{date}" xmp:ModifyDate="{date}" xmp:MetadataDate="{date}"
+    pdf:Producer="{_PRODUCER}">
+   <pdfaid:part>1</pdfaid:part>
+   <pdfaid:conformance>B</pdfaid:conformance>
+   <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{escape(title)}</rdf:li></rdf:Alt></dc:title>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>"""
 
 
 def _heading(pdf: FPDF, paper: Paper) -> None:

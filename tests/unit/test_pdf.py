@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -203,6 +204,12 @@ def test_a_paper_of_many_pages_is_whole() -> None:
 def test_the_same_paper_gives_the_same_bytes() -> None:
     assert write_paper(PAPER, faces(), AT) == write_paper(PAPER, faces(), AT)
     assert archival_pdf() == archival(archival_pdf(), AT).raw
+
+
+def test_no_date_in_a_paper_is_that_of_the_clock() -> None:
+    raw = write_paper(PAPER, faces(), AT)
+    dates = re.findall(rb"xmp:[A-Za-z]+Date=\"([^\"]+)\"", raw)
+    assert dates == [AT.astimezone(UTC).isoformat(timespec="seconds").encode()] * 3
 
 
 def test_a_letter_that_the_font_lacks_is_a_question_mark_and_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
