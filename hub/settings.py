@@ -325,6 +325,14 @@ class Submitting(Section):
         return self
 
 
+class Fetching(Section):
+    proxy: str | None = Field(default=None, pattern=r"^https?://[^\s@]{1,255}$")
+    connect_timeout: Period = timedelta(seconds=10)
+    answer_within: Period = timedelta(seconds=30)
+    backoff_first: Period = timedelta(minutes=1)
+    backoff_most: Period = timedelta(hours=2)
+
+
 class Deciding(Section):
     kind_confidence: float = Field(default=0.6, ge=0, le=1)
     qualified_statuses: tuple[str, ...] = ("qualifiee",)
@@ -385,6 +393,7 @@ class Settings(Section):
     submission: Submitting = Submitting()
     sending: Sending = Sending()
     deciding: Deciding = Deciding()
+    fetching: Fetching = Fetching()
     signatures: Signatures = Signatures()
     alerting: Alerting = Alerting()
     web: Web = Web()
