@@ -18,6 +18,7 @@ from hub.settings import Endpoint, Sending
 from hub.smtp.client import Route, SmtpSender
 from tests.edges.postfix import Postfix, running_postfix
 from tests.pki import Authority, Leaf
+from tests.ways import way_to
 
 TITLE = "delivery: a kept line to the operator, against a connection for each mail"
 SENDER, RECIPIENT = "dossiers@mecs.mssante.example", "ase@departement.mssante.example"
@@ -62,7 +63,7 @@ def run(options: Options) -> Result:
 
 def _route(authority: Authority, leaf: Leaf, postfix: Postfix) -> Route:
     endpoint = Endpoint(host="127.0.0.1", port=postfix.implicit_port, tls="implicit")
-    return Route(endpoint=endpoint, make_context=lambda: authority.client_context(leaf))
+    return Route(find_way=way_to(endpoint, lambda: authority.client_context(leaf)))
 
 
 async def _rate(route: Route, mail: Whole, messages: int, is_kept: bool) -> float:

@@ -38,6 +38,15 @@ class DiskFailed(Temporary):
         self.code = f"disk-{reason.lower()}"
 
 
+class Untrusted(Temporary):
+    """Who answers at an operator's address cannot be believed: nothing was said to them. `code` says why
+    (`peer-revoked`, `peer-revocation-unknown`, `peer-other-pin`…)."""
+
+    def __init__(self, code: str, private: str, public: str) -> None:
+        super().__init__(private, public)
+        self.code = code
+
+
 class Permanent(HubError):
     """It will never work as it is: refused by the peer, forbidden by a rule."""
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -32,6 +33,30 @@ from hub.message import (
     Usager,
 )
 from hub.raw import Raw
+from hub.settings import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How one server of an operator is reached now.
+
+    `vet` is asked after the handshake, before anything else is said, whether who answered (its certificate, DER) can be
+    believed: it raises Untrusted. `names_are_checked` False: the certificate is known by its fingerprint, which `vet`
+    compares, and not by the name of the server."""
+
+    endpoint: Endpoint
+    context: ssl.SSLContext
+    vet: Callable[[bytes], Awaitable[None]] | None = None
+    names_are_checked: bool = True
+
+    @property
+    def server_name(self) -> str:
+        """The name that the certificate must bear."""
+        return self.endpoint.server_name or self.endpoint.host
+
+
+# Asked at each new connection, so that what was renewed meanwhile is used. Raises Misconfigured, Temporary.
+FindWay = Callable[[], Awaitable[Way]]
 
 
 class Clock(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,12 +25,11 @@ from hub.imap.fetcher import Fetcher, Loaded
 from hub.imap.folder import Folder, Selected
 from hub.imap.opening import credentials_of, open_session
 from hub.imap.session import Session
-from hub.ports import Arrival, Clock
+from hub.ports import Arrival, Clock, FindWay
 from hub.settings import Mailbox, Settings
 from hub.spool import SqlSpool
 from hub.spool.intake import ranges
 from hub.spool.ledger import PAGE, Fate, Met, Reckoned
-from hub.trust.tls import client_context
 
 LOOK_MOST = 600.0  # seconds for one whole account
 LOOK_AGAIN = 2.0  # seconds before a difference is looked for again
@@ -81,8 +80,17 @@ class Account:
 class Reckoner:
     """Makes the accounts of a site's mailboxes, one at a time."""
 
-    def __init__(self, settings: Settings, spool: SqlSpool, clock: Clock, look_again: float = LOOK_AGAIN) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: SqlSpool,
+        way_to: Callable[[Mailbox], FindWay],
+        clock: Clock,
+        look_again: float = LOOK_AGAIN,
+    ) -> None:
+        """`way_to`: how the IMAP server of a mailbox is reached."""
         self._settings = settings
+        self._way_to = way_to
         self._spool = spool
         self._clock = clock
         self._look_again = look_again
@@ -209,13 +217,10 @@ class Reckoner:
     @asynccontextmanager
     async def _examined(self, box: Mailbox) -> AsyncIterator[Folder]:
         """The folder, opened by EXAMINE: nothing is changed, not even \\Recent."""
-        settings = self._settings
-        operator, watching = settings.operator_of(box), settings.watching
-        context = await asyncio.to_thread(client_context, operator, box.certificate or operator.certificate)
+        watching = self._settings.watching
         session = await open_session(
-            operator.imap,
-            context,
-            credentials_of(box, operator),
+            await self._way_to(box)(),
+            credentials_of(box, self._settings.operator_of(box)),
             watching.connect_timeout.total_seconds(),
             watching.command_timeout.total_seconds(),
         )

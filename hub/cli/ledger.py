@@ -79,7 +79,7 @@ async def _account(
     house: House, box: Mailbox, since: datetime | None, take: bool, told: Callable[[dict[str, object]], None] | None
 ) -> int:
     """Tell one mailbox, as text or to `told`; its exit code."""
-    reckoner = Reckoner(house.settings, house.spool, now)
+    reckoner = Reckoner(house.settings, house.spool, house.ways.imap, now)
     try:
         account = await reckoner.reckon(box, since)
         if take and account.unknown:

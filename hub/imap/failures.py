@@ -59,10 +59,11 @@ class MessageTooLarge(Permanent):
 class PeerRefused(Permanent):
     """TLS could not be had, the certificate is not trusted, or the authentication was refused."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, public: str = "") -> None:
         super().__init__(
             f"imap peer refused: {code}",
-            "La connexion à l'opérateur est refusée (certificat, chiffrement ou identifiants). "
+            public
+            or "La connexion à l'opérateur est refusée (certificat, chiffrement ou identifiants). "
             "Vérifiez la configuration de la boîte avec votre opérateur MSSanté ; le hub réessaie de lui-même.",
         )
         self.code = code

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ from hub.imap.cabinet import Cabinet
 from hub.imap.failures import CommandRefused, ConnectionLost
 from hub.imap.opening import Credentials, credentials_of, open_session
 from hub.imap.session import Session
+from hub.ports import FindWay, Way
 from hub.raw import Raw
 
 __all__ = ["Box", "ImapFiler"]
@@ -51,12 +51,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A mailbox and how it is opened. `make_context` is called in a thread at each connection. `watched`: the folders
-    where its mail comes in."""
+    """A mailbox and how it is opened. `find_way` is asked at each connection. `watched`: the folders where its mail
+    comes in."""
 
     mailbox: settings.Mailbox
     operator: settings.Operator
-    make_context: Callable[[], ssl.SSLContext]
+    find_way: FindWay
     watched: frozenset[str]
 
 
@@ -159,21 +159,18 @@ class _Lane:
         return Temporary(error.private, AWAY, timedelta(seconds=rest))
 
     async def _open(self) -> Session:
-        context, credentials = await self._keys()
-        endpoint = self._box.operator.imap
-        session = await open_session(endpoint, context, credentials, self._connect_seconds, self._command_seconds)
-        log.info(
-            "mailbox %s: imap %s:%d: connected to file copies", self._box.mailbox.name, endpoint.host, endpoint.port
-        )
+        way, credentials = await self._keys()
+        session = await open_session(way, credentials, self._connect_seconds, self._command_seconds)
+        place = f"{way.endpoint.host}:{way.endpoint.port}"
+        log.info("mailbox %s: imap %s: connected to file copies", self._box.mailbox.name, place)
         return session
 
-    async def _keys(self) -> tuple[ssl.SSLContext, Credentials]:
-        """In a thread, under a deadline: a network disk may hang."""
+    async def _keys(self) -> tuple[Way, Credentials]:
+        """Under a deadline: a network disk may hang."""
         box = self._box
-        reading = asyncio.to_thread(lambda: (box.make_context(), credentials_of(box.mailbox, box.operator)))
         try:
             async with asyncio.timeout(self._connect_seconds):
-                return await reading
+                return await box.find_way(), await asyncio.to_thread(credentials_of, box.mailbox, box.operator)
         except TimeoutError:
             raise ConnectionLost("keys-timeout") from None
 

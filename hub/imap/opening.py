@@ -10,7 +10,6 @@ A refused authentication is PeerRefused unless the server says by a response cod
 
 from __future__ import annotations
 
-import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +19,7 @@ from hub.errors import Misconfigured
 from hub.imap.failures import PASSING, CommandRefused, ConnectionLost, PeerRefused
 from hub.imap.grammar import quoted
 from hub.imap.session import Session
+from hub.ports import Way
 
 _PASSING = (*PASSING, "serverbug")
 
@@ -49,8 +49,7 @@ def credentials_of(mailbox: settings.Mailbox, operator: settings.Operator) -> Cr
 
 
 async def open_session(
-    endpoint: settings.Endpoint,
-    context: ssl.SSLContext,
+    way: Way,
     credentials: Credentials,
     connect_timeout: float,
     command_timeout: float,
@@ -58,15 +57,14 @@ async def open_session(
     """An authenticated session, its capabilities known; `connect_timeout` (seconds) bounds each step of opening it.
 
     Raises ConnectionLost, PeerRefused, Misconfigured (credentials that the mechanism cannot carry)."""
-    session = await Session.connect(endpoint.host, endpoint.port, connect_timeout)
+    session = await Session.connect(way.endpoint.host, way.endpoint.port, connect_timeout)
     try:
-        server_name = endpoint.server_name or endpoint.host
-        if endpoint.tls == "implicit":
-            await session.secure(context, server_name)
+        if way.endpoint.tls == "implicit":
+            await session.secure(way)
             await session.greeting()
         else:
             await session.greeting()
-            await _start_tls(session, context, server_name)
+            await _start_tls(session, way)
         session.set_deadline(command_timeout)
         await session.read_capabilities()
         if not session.is_authenticated:
@@ -78,7 +76,7 @@ async def open_session(
         raise
 
 
-async def _start_tls(session: Session, context: ssl.SSLContext, server_name: str) -> None:
+async def _start_tls(session: Session, way: Way) -> None:
     if session.is_authenticated:  # PREAUTH in clear would skip STARTTLS (CVE-2020-12398)
         raise PeerRefused("starttls-preauth")
     if "STARTTLS" not in await session.read_capabilities():
@@ -87,7 +85,7 @@ async def _start_tls(session: Session, context: ssl.SSLContext, server_name: str
         await session.command("STARTTLS")
     except CommandRefused as error:
         raise PeerRefused(error.code) from None
-    await session.secure(context, server_name)
+    await session.secure(way)
 
 
 async def _authenticate(session: Session, credentials: Credentials) -> None:

@@ -141,6 +141,11 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
         self.layer.start()
         self._flush()
 
+    @property
+    def peer_certificate(self) -> bytes:
+        """Of the server, DER; b"" before TLS."""
+        return self.layer.peer_certificate if self.layer is not None else b""
+
     def _fail_in_tls(self, error: ssl.SSLError) -> None:
         self._flush()  # our alert tells the operator's administrator why
         reason = (error.reason or type(error).__name__).lower().replace("_", "-")

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import random as _random
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -31,7 +30,7 @@ from hub.imap.marking import Marker
 from hub.imap.opening import Credentials, credentials_of, open_session
 from hub.imap.progress import Progress, WatcherState
 from hub.imap.session import Woken
-from hub.ports import Accepted, Arrival, Clock, Intake
+from hub.ports import Accepted, Arrival, Clock, FindWay, Intake, Way
 
 logger = logging.getLogger("hub.imap")
 
@@ -44,7 +43,7 @@ STOP_GRACE = 5.0  # seconds given to what runs when the watcher is told to stop
 class Watcher:
     """One mailbox. `run` it as a task of its own; read `progress` at any time.
 
-    `make_context` is called in a thread before each connection, `random` gives numbers in [0, 1)."""
+    `find_way` is asked before each connection, `random` gives numbers in [0, 1)."""
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class Watcher:
         operator: settings.Operator,
         watching: settings.Watching,
         intake: Intake,
-        make_context: Callable[[], ssl.SSLContext],
+        find_way: FindWay,
         on_accepted: Callable[[str], Awaitable[None] | None],
         clock: Clock,
         random: Callable[[], float] = _random.random,
@@ -62,7 +61,7 @@ class Watcher:
         self._operator = operator
         self._watching = watching
         self._intake = intake
-        self._make_context = make_context
+        self._find_way = find_way
         self._on_accepted = on_accepted
         self._clock = clock
         self._random = random
@@ -72,7 +71,9 @@ class Watcher:
         self._marker = Marker(mailbox, intake, self._show)
         self._backoff = Backoff(watching)
         self._connecting_at = 0.0
-        self._keys: asyncio.Future[tuple[ssl.SSLContext, Credentials]] | None = None  # being read from the disk
+        self._keys: asyncio.Future[tuple[Way, Credentials]] | None = None  # being found, and read from the disk
+        self._place = operator.name  # the server, as last found
+        self._request = f"imap {operator.name}"
         self._told = ""  # the last answer of the server that was journaled
         self._epoch: int | None = None
         self._cursor = 0  # everything up to it is in the spool or gone
@@ -117,10 +118,11 @@ class Watcher:
     async def _watch_one_connection(self, stop: asyncio.Event) -> None:
         self._show(state=WatcherState.CONNECTING)
         self._connecting_at = asyncio.get_running_loop().time()
-        context, credentials = await self._read_keys()
+        way, credentials = await self._read_keys()
+        self._place = way.endpoint.host
+        self._request = f"imap {way.endpoint.host}:{way.endpoint.port}"
         session = await open_session(
-            self._operator.imap,
-            context,
+            way,
             credentials,
             self._watching.connect_timeout.total_seconds(),
             self._watching.command_timeout.total_seconds(),
@@ -135,13 +137,12 @@ class Watcher:
         finally:
             session.close()
 
-    async def _read_keys(self) -> tuple[ssl.SSLContext, Credentials]:
-        """In a thread, for a network disk may hang. Then the same thread is waited for at the next try: threads are
-        few, and the other mailboxes need them."""
+    async def _read_keys(self) -> tuple[Way, Credentials]:
+        """Files are read in threads, for a network disk may hang. Then the same thread is waited for at the next try:
+        threads are few, and the other mailboxes need them."""
         if self._keys is None:
-            self._keys = asyncio.ensure_future(
-                asyncio.to_thread(lambda: (self._make_context(), credentials_of(self._mailbox, self._operator)))
-            )
+            reading = asyncio.to_thread(credentials_of, self._mailbox, self._operator)
+            self._keys = asyncio.ensure_future(asyncio.gather(self._find_way(), reading))
         done, _ = await asyncio.wait({self._keys}, timeout=self._watching.connect_timeout.total_seconds())
         if not done:
             raise ConnectionLost("keys-timeout")
@@ -152,10 +153,9 @@ class Watcher:
         """Journal a change of what the server answers, not each try (ECO.4.1.2)."""
         if answer == self._told:
             return
-        endpoint = self._operator.imap
         try:
             async with spool_deadline():
-                await self._intake.told(self._mailbox.name, f"imap {endpoint.host}:{endpoint.port}", answer)
+                await self._intake.told(self._mailbox.name, self._request, answer)
         except Exception as error:  # the journal is away: told at the next change; the mail must be read all the same
             logger.warning("mailbox %s: not journaled: %s", self._mailbox.name, code_of(error))
         else:
@@ -330,7 +330,7 @@ class Watcher:
             uid=one.listed.uid,
             received_at=one.listed.received_at or self._clock(),
             message_id=one.message_id,
-            peer=self._operator.imap.host,
+            peer=self._place,
             recipients=(self._mailbox.address,),
             test=self._mailbox.test,
         )

@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from hub.errors import Untrusted
 from hub.imap import literal
 from hub.imap.failures import CommandRefused, ConnectionLost, PeerRefused
 from hub.imap.grammar import response_code
 from hub.imap.protocol import AUTH, LITERAL_MOST, LOGOUT, NONAUTH, SELECTED, Asked, Protocol
 from hub.imap.wire import Answer
+from hub.ports import Way
 from hub.raw import Raw
 
+VETTING_SECONDS = 60.0  # at least, for vetting a peer: a list of revoked certificates may have to be fetched first
 KEPT_MOST = 1024**2  # bytes of answers kept for a command that says nothing else
 CAPABILITY_MOST = 64 * 1024
 # Half-open connections (NAT, power cut) are heard within two minutes, also in IDLE (complaints.md, row 4).
@@ -78,17 +81,25 @@ class Session:
         """The deadline of the commands to come."""
         self._deadline = seconds
 
-    async def secure(self, context: ssl.SSLContext, server_name: str) -> None:
-        """TLS from here on, the server's name checked. Raises ConnectionLost, PeerRefused."""
-        if context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname:
+    async def secure(self, way: Way) -> None:
+        """TLS from here on, the server's name checked, and who it is vetted. Raises ConnectionLost, PeerRefused."""
+        names_are_checked = way.context.check_hostname or (not way.names_are_checked and way.vet is not None)
+        if way.context.verify_mode != ssl.CERT_REQUIRED or not names_are_checked:
             raise PeerRefused("tls-context-checks-nothing")
         self._raise_if_lost()
         try:
-            self._protocol.begin_tls(context, server_name)
+            self._protocol.begin_tls(way.context, way.server_name)
         except PeerRefused as error:
             self._protocol.fail(error)
             raise
         await self._within_deadline(asyncio.shield(self._protocol.secured))
+        if way.vet is not None:
+            try:
+                await self._within_deadline(way.vet(self._protocol.peer_certificate), VETTING_SECONDS)
+            except Untrusted as error:
+                refusal = PeerRefused(error.code, error.public)
+                self._protocol.fail(refusal)
+                raise refusal from None
 
     async def greeting(self) -> None:
         """Wait for the server's greeting. Raises ConnectionLost (also when it says BYE)."""

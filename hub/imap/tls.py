@@ -49,6 +49,11 @@ class TlsLayer:
         return self._outgoing.read()
 
     @property
+    def peer_certificate(self) -> bytes:
+        """The server's own certificate, DER; only after the handshake."""
+        return self._tls.getpeercert(binary_form=True) or b""
+
+    @property
     def version(self) -> str:
         """`TLSv1.2`, `TLSv1.3`."""
         return self._tls.version() or ""

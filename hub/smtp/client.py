@@ -20,8 +20,8 @@ from datetime import timedelta
 import aiosmtplib
 
 from hub.errors import Misconfigured, Permanent, Temporary, UncertainDelivery
-from hub.ports import DsnAsked, Outgoing
-from hub.settings import Endpoint, Sending
+from hub.ports import DsnAsked, Outgoing, Way
+from hub.settings import Sending
 from hub.smtp import answers, opening, parameters
 from hub.smtp.content import dotted
 from hub.smtp.route import Route
@@ -100,6 +100,7 @@ class _Line:
         self._farewell: asyncio.Task[None] | None = None
         self._unreachable: tuple[float, Temporary] | None = None  # until when no mail tries; why
         self._refuses_asking = False  # on this connection
+        self._place = ""  # the server, as last found
 
     async def send(self, letter: _Letter) -> str:
         asked_at = asyncio.get_running_loop().time()
@@ -170,7 +171,7 @@ class _Line:
                 return await self._dialogue(smtp, letter, letter.ask)
             except _RefusedAsking:
                 self._refuses_asking = True
-                log.warning("the operator at %s refuses the DSN parameters that it offers", self._route.endpoint.host)
+                log.warning("the operator at %s refuses the DSN parameters that it offers", self._place)
         return await self._dialogue(smtp, letter, None)
 
     async def _dialogue(self, smtp: aiosmtplib.SMTP, letter: _Letter, ask: DsnAsked | None) -> str:
@@ -275,22 +276,23 @@ class _Line:
 
     async def _open(self) -> aiosmtplib.SMTP:
         """A connection that is encrypted, verified both ways and allowed to send. Raises Temporary."""
-        endpoint = self._route.endpoint
         try:
-            context = await asyncio.to_thread(self._route.make_context)
+            way = await self._route.find_way()
             password = await asyncio.to_thread(self._route.make_password or (lambda: self._route.password))
         except Misconfigured as error:
             raise Temporary(error.private, answers.SESSION_REFUSED) from None
+        endpoint = way.endpoint
+        self._place = endpoint.host
         smtp = aiosmtplib.SMTP(
-            hostname=endpoint.server_name or endpoint.host,  # the name that the certificate must bear
+            hostname=way.server_name,
             use_tls=endpoint.tls == "implicit",
             start_tls=False,  # STARTTLS is said below, where its absence has a name of its own
-            tls_context=context,
+            tls_context=way.context,
             timeout=self._seconds,
             local_hostname=opening.local_name(),
         )
         try:
-            await self._greet(smtp, endpoint)
+            await self._greet(smtp, way)
             await self._log_in(smtp, password)
         except aiosmtplib.SMTPResponseException as error:
             _abort(smtp)
@@ -307,15 +309,16 @@ class _Line:
         log.info("smtp %s:%d: connected", endpoint.host, endpoint.port)
         return smtp
 
-    async def _greet(self, smtp: aiosmtplib.SMTP, endpoint: Endpoint) -> None:
+    async def _greet(self, smtp: aiosmtplib.SMTP, way: Way) -> None:
         async with asyncio.timeout(self._connect_seconds):
-            await smtp.connect(sock=await opening.connected(endpoint), timeout=self._connect_seconds)
-        await smtp.ehlo()
-        if endpoint.tls == "starttls":
+            await smtp.connect(sock=await opening.connected(way.endpoint), timeout=self._connect_seconds)
+        if way.endpoint.tls == "starttls":
+            await smtp.ehlo()
             if not smtp.supports_extension("starttls"):
                 raise Temporary("STARTTLS is not offered: nothing was sent", answers.INSECURE)
             await smtp.starttls(timeout=self._connect_seconds)
-            await smtp.ehlo()
+        await opening.vetted(way, smtp.transport)
+        await smtp.ehlo()
 
     async def _log_in(self, smtp: aiosmtplib.SMTP, password: str) -> None:
         route = self._route

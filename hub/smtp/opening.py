@@ -8,6 +8,7 @@ import socket
 import ssl
 
 from hub.errors import Temporary
+from hub.ports import Way
 from hub.settings import Endpoint
 from hub.smtp import answers
 
@@ -32,6 +33,16 @@ async def connected(endpoint: Endpoint) -> socket.socket:
             sock.close()
             raise
     raise failure
+
+
+async def vetted(way: Way, transport: asyncio.BaseTransport | None) -> None:
+    """Nothing more is said to whoever is not believed. Raises Untrusted; Temporary when there is no TLS."""
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    leaf = tls.getpeercert(binary_form=True) if tls is not None else None
+    if not leaf:
+        raise Temporary(f"{way.endpoint.host}:{way.endpoint.port}: no TLS", answers.INSECURE)
+    if way.vet is not None:
+        await way.vet(leaf)
 
 
 def unopened(endpoint: Endpoint, error: BaseException) -> Temporary:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hub.settings import Endpoint
+from hub.ports import FindWay
 
 Sasl = Literal["external", "plain", "login", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """`make_context` gives the TLS context (it reads files: it is called in a thread, at each new connection, so that
-    a renewed certificate is taken without a restart) and may raise Misconfigured. So does `make_password`, which takes
-    the place of `password`: a file that is missing stops the mails of its mailbox, no other's.
+    """`find_way` is asked at each new connection, and may raise Misconfigured. So may `make_password`, called in a
+    thread, which takes the place of `password`: a file that is missing stops the mails of its mailbox, no other's.
 
-    Routes of the same `line` with the same endpoint and credentials share one connection; set it to what makes two
-    routes the same towards the operator (its name and the certificate's file). Without `line` a route shares with
-    none: credentials of one mailbox never serve another (RH-01). `asks_dsn` False: the operator offers DSN and stumbles
-    over it (RH-54).
+    Routes of the same `line` with the same credentials share one connection; set it to what makes two routes the same
+    towards the operator (its name and the certificate's file). Without `line` a route shares with none: credentials of
+    one mailbox never serve another (RH-01). `asks_dsn` False: the operator offers DSN and stumbles over it (RH-54).
     """
 
-    endpoint: Endpoint
-    make_context: Callable[[], ssl.SSLContext]
+    find_way: FindWay
     sasl: Sasl = "none"
     username: str = ""
     password: str = field(default="", repr=False)
@@ -38,4 +34,4 @@ class Route:
         if not self.line:
             return None
         secret = (self.username, self.password) if self.sasl in {"plain", "login"} else ()
-        return (self.line, self.endpoint, self.sasl, *secret)
+        return (self.line, self.sasl, *secret)

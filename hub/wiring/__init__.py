@@ -36,9 +36,9 @@ from hub.spool import BlobStore, SqlSpool
 from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
-from hub.trust.tls import client_context
 from hub.wiring.rulebook import LiveRulebook, sent_folders
 from hub.wiring.signers import load_signers, trust_of
+from hub.wiring.ways import Ways
 from hub.wiring.writing import writing_of
 
 __all__ = ["House", "LiveRulebook", "open_house"]
@@ -75,6 +75,7 @@ class House:
             holding=self.records.holding,
             ticks=time.monotonic,
         )
+        self.ways = Ways(settings)
         self.rules: LiveRulebook | None = None
         self._cell: Cell | None = None
         self._sender: SmtpSender | None = None
@@ -86,8 +87,8 @@ class House:
         if self._hub is None:
             self.rules = LiveRulebook(self.settings)
             self._cell = make_cell(self.settings)
-            self._sender = make_sender(self.settings)
-            self._filer = make_filer(self.settings)
+            self._sender = make_sender(self.settings, self.ways)
+            self._filer = make_filer(self.settings, self.ways)
             self._hub = self._make_hub(self.rules, self._cell, self._sender, self._filer)
         return self._hub
 
@@ -191,40 +192,38 @@ def codes_of(settings: Settings) -> Codes:
     return Codes.from_tables({file.name: configuration.read_file(file) for file in settings.codes_dir.glob("*.csv")})
 
 
-def make_sender(settings: Settings) -> SmtpSender:
+def make_sender(settings: Settings, ways: Ways) -> SmtpSender:
     """The door out of every mailbox: its operator's endpoint, its own certificate and credentials."""
-    return SmtpSender({mailbox.name: smtp_route(settings, mailbox) for mailbox in settings.mailboxes}, settings.sending)
+    routes = {mailbox.name: smtp_route(settings, ways, mailbox) for mailbox in settings.mailboxes}
+    return SmtpSender(routes, settings.sending)
 
 
-def make_filer(settings: Settings) -> ImapFiler:
+def make_filer(settings: Settings, ways: Ways) -> ImapFiler:
     """The door out by IMAP of every mailbox: its operator's endpoint, its own certificate and credentials."""
     return ImapFiler(
-        (imap_box(settings, mailbox) for mailbox in settings.mailboxes),
+        (imap_box(settings, ways, mailbox) for mailbox in settings.mailboxes),
         settings.watching,
         settings.sending.idle_close,
     )
 
 
-def imap_box(settings: Settings, mailbox: Mailbox) -> Box:
-    operator = settings.operator_of(mailbox)
-    certificate = mailbox.certificate or operator.certificate
+def imap_box(settings: Settings, ways: Ways, mailbox: Mailbox) -> Box:
     return Box(
         mailbox=mailbox,
-        operator=operator,
-        make_context=lambda: client_context(operator, certificate),
+        operator=settings.operator_of(mailbox),
+        find_way=ways.imap(mailbox),
         watched=settings.watched_folders(mailbox),
     )
 
 
-def smtp_route(settings: Settings, mailbox: Mailbox) -> Route:
+def smtp_route(settings: Settings, ways: Ways, mailbox: Mailbox) -> Route:
     operator = settings.operator_of(mailbox)
     certificate = mailbox.certificate or operator.certificate
     return Route(
-        endpoint=operator.smtp,
+        find_way=ways.smtp(mailbox),
         sasl=operator.smtp_sasl,
         username=mailbox.username or mailbox.address,
         make_password=partial(password_of, mailbox.password_file),
-        make_context=lambda: client_context(operator, certificate),
         line=f"{operator.name} {certificate.file if certificate else ''}",
         asks_dsn=operator.dsn,
     )

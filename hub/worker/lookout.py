@@ -51,7 +51,7 @@ class Lookout:
         self._leads = leads
         self._clock = clock
         self._gatherer = Gatherer(house.settings, house.spool, house.records)
-        self._reckoner = Reckoner(house.settings, house.spool, clock)
+        self._reckoner = Reckoner(house.settings, house.spool, house.ways.imap, clock)
         self._log = AlertLog(house.settings.alerting.remind_every)
         self._told: dict[str, Told] = {}
         self._tried: dict[str, datetime] = {}

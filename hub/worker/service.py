@@ -23,7 +23,6 @@ from hub.imap.reader import Watcher
 from hub.settings import Mailbox, Settings
 from hub.spool.duties import Duties, mailbox_duty
 from hub.spool.incarnation import of_this_process
-from hub.trust.tls import client_context
 from hub.wiring import House, now
 from hub.wiring.door import keep_open
 from hub.worker.actors import Hints
@@ -177,13 +176,12 @@ def make_watcher(
     settings: Settings, mailbox: Mailbox, house: House, on_accepted: Callable[[str], Awaitable[None]]
 ) -> Watcher:
     """The watcher of one mailbox, with its own certificate and credentials (RH-01)."""
-    operator = settings.operator_of(mailbox)
     return Watcher(
         mailbox,
-        operator,
+        settings.operator_of(mailbox),
         settings.watching,
         house.spool,
-        lambda: client_context(operator, mailbox.certificate or operator.certificate),
+        house.ways.imap(mailbox),
         on_accepted,
         clock=now,
         random=random.random,

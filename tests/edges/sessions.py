@@ -10,6 +10,7 @@ from hub import settings
 from hub.imap.folder import Folder
 from hub.imap.opening import Credentials, open_session
 from hub.imap.session import Session
+from hub.ports import Way
 from tests.edges.scripted_imap import Peer, Scripted, scripted
 
 ADDRESS = "secretariat@asso.mssante.example"
@@ -49,4 +50,4 @@ async def opened(
     patience: float = 5,
 ) -> Session:
     endpoint = settings.Endpoint.model_validate({"host": host, "port": port, "tls": tls})
-    return await open_session(endpoint, context, credentials, patience, patience)
+    return await open_session(Way(endpoint=endpoint, context=context), credentials, patience, patience)

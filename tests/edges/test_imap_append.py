@@ -20,6 +20,7 @@ from tests.edges.scripted_imap import Peer, Scripted, scripted, server_context
 from tests.edges.watching import mailbox_of, watching
 from tests.filer_contract import AT, ID, InPieces, a_mail
 from tests.pki import Authority
+from tests.ways import way_to
 
 MAIL = a_mail()
 FULL = "IDLE UIDPLUS SASL-IR AUTH=EXTERNAL NAMESPACE SPECIAL-USE LIST-EXTENDED CREATE-SPECIAL-USE"
@@ -38,10 +39,11 @@ async def filing_at(
         await peer.ok()
 
     async with scripted(whole, server_context(authority.issue("armoire", "localhost"))) as server:
+        operator = operator_at(server.port, authority)
         box = Box(
             mailbox=mailbox_of("boite@asso.mssante.example"),
-            operator=operator_at(server.port, authority),
-            make_context=authority.client_context,
+            operator=operator,
+            find_way=way_to(operator.imap, authority.client_context),
             watched=frozenset({"INBOX"}),
         )
         filer = ImapFiler([box], watching(command_timeout=2, connect_timeout=2), timedelta(seconds=30))

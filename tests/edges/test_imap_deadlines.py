@@ -19,6 +19,7 @@ from tests.edges.scripted_imap import Peer
 from tests.edges.watching import mail, mailbox_of, watched, watching
 from tests.fakes_imap import FakeIntake
 from tests.pki import Authority
+from tests.ways import way_to
 
 
 async def test_a_spool_that_hangs_is_told_and_asked_again(
@@ -70,10 +71,10 @@ async def test_keys_on_a_disk_that_hangs_take_one_thread_and_are_told(authority:
     async with open_shop(authority, shop) as server:
         watcher = Watcher(
             mailbox_of("boite@asso.mssante.example"),
-            operator_at(server.port, authority),
+            operator := operator_at(server.port, authority),
             watching(connect_timeout=0.2),
             intake,
-            context,
+            way_to(operator.imap, context),
             lambda _: None,
             lambda: datetime.now(UTC),
         )

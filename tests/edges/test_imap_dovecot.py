@@ -16,6 +16,7 @@ from hub.imap.folder import Folder
 from hub.imap.grammar import folder_name
 from hub.imap.opening import Credentials, open_session
 from hub.imap.session import Woken
+from hub.ports import Way
 from hub.raw import Whole
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.proxy import fault_proxy
@@ -42,7 +43,7 @@ def by_password(authority: Authority) -> Iterator[Dovecot]:
 async def test_dovecot_takes_external_by_client_certificate(by_certificate: Dovecot, tls: str, authzid: str) -> None:
     operator = by_certificate.operator("implicit" if tls == "implicit" else "starttls")
     context = by_certificate.context(ADDRESS)
-    session = await open_session(operator.imap, context, Credentials("external", authzid), 5, 5)
+    session = await open_session(Way(endpoint=operator.imap, context=context), Credentials("external", authzid), 5, 5)
     folder = await Folder.select(session, "INBOX")
     assert folder.selected.takes("$HubAccepted")
     await session.logout()
@@ -51,7 +52,9 @@ async def test_dovecot_takes_external_by_client_certificate(by_certificate: Dove
 async def test_dovecot_refuses_who_has_no_certificate(by_certificate: Dovecot, authority: Authority) -> None:
     operator = by_certificate.operator()
     with pytest.raises((PeerRefused, ConnectionLost)):
-        await open_session(operator.imap, authority.client_context(), Credentials("external", ADDRESS), 5, 5)
+        await open_session(
+            Way(endpoint=operator.imap, context=authority.client_context()), Credentials("external", ADDRESS), 5, 5
+        )
 
 
 @pytest.mark.parametrize(("tls", "sasl"), [("starttls", "plain"), ("implicit", "login"), ("starttls", "login")])
@@ -59,7 +62,7 @@ async def test_dovecot_takes_passwords_inside_tls_only(by_password: Dovecot, tls
     operator = by_password.operator("implicit" if tls == "implicit" else "starttls")
     context = by_password.context(ADDRESS)
     right = Credentials("plain" if sasl == "plain" else "login", ADDRESS, Dovecot.PASSWORD)
-    session = await open_session(operator.imap, context, right, 5, 5)
+    session = await open_session(Way(endpoint=operator.imap, context=context), right, 5, 5)
     await Folder.select(session, "INBOX")
     await session.logout()
 
@@ -67,14 +70,19 @@ async def test_dovecot_takes_passwords_inside_tls_only(by_password: Dovecot, tls
 async def test_a_wrong_password_needs_a_human(by_password: Dovecot) -> None:
     wrong = Credentials("plain", ADDRESS, "faux")
     with pytest.raises(PeerRefused, match="authenticationfailed"):
-        await open_session(by_password.operator().imap, by_password.context(ADDRESS), wrong, 10, 10)
+        await open_session(
+            Way(endpoint=by_password.operator().imap, context=by_password.context(ADDRESS)), wrong, 10, 10
+        )
 
 
 @asynccontextmanager
 async def folder_of(dovecot: Dovecot, address: str, port: int | None = None) -> AsyncIterator[Folder]:
     operator = dovecot.operator(port=port)
     session = await open_session(
-        operator.imap, dovecot.context(address), Credentials("plain", address, dovecot.PASSWORD), 5, 5
+        Way(endpoint=operator.imap, context=dovecot.context(address)),
+        Credentials("plain", address, dovecot.PASSWORD),
+        5,
+        5,
     )
     try:
         yield await Folder.select(session, "INBOX")

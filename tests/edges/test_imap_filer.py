@@ -25,6 +25,7 @@ from tests.edges.watching import address, at_dovecot, dovecot, mail, mailbox_of,
 from tests.fakes_imap import FakeIntake
 from tests.filer_contract import AT, ID, FilerContract, InPieces, Shelf, a_mail
 from tests.pki import Authority
+from tests.ways import way_to
 
 __all__ = ["address", "dovecot"]
 
@@ -37,7 +38,7 @@ def box_of(at: Dovecot, address: str, name: str = "asso", port: int | None = Non
     return Box(
         mailbox=mailbox_of(address, **{"name": name, **settings, **more}),
         operator=at.operator(port=port),
-        make_context=lambda: at.context(address),
+        find_way=way_to(at.operator(port=port).imap, lambda: at.context(address)),
         watched=WATCHED,
     )
 
@@ -161,7 +162,7 @@ async def test_where_mail_comes_in_nothing_is_filed(dovecot: Dovecot, address: s
         client.create("Sent")
     box = box_of(dovecot, address)
     watched = Box(
-        mailbox=box.mailbox, operator=box.operator, make_context=box.make_context, watched=frozenset({"INBOX", "SENT"})
+        mailbox=box.mailbox, operator=box.operator, find_way=box.find_way, watched=frozenset({"INBOX", "SENT"})
     )
     async with filing(watched) as filer:
         for folder in ("auto", "Sent", "inbox"):

@@ -10,9 +10,10 @@ import ssl
 import pytest
 
 from hub import settings
-from hub.errors import Misconfigured, Permanent, Temporary
+from hub.errors import Misconfigured, Permanent, Temporary, Untrusted
 from hub.imap.failures import ConnectionLost, PeerRefused
 from hub.imap.opening import Credentials, open_session
+from hub.ports import Way
 from tests.edges.scripted_imap import Peer, scripted, server_context
 from tests.edges.sessions import ADDRESS, opened
 from tests.pki import Authority
@@ -64,6 +65,28 @@ async def test_a_server_of_another_name_or_authority_is_refused(
                 await opened(server.port, authority.client_context(), Credentials("none"))
 
 
+async def test_nothing_is_said_to_whom_the_vetting_refuses(authority: Authority) -> None:
+    leaf = authority.issue("vetted", "localhost")
+    seen: list[bytes] = []
+
+    async def vet(certificate: bytes) -> None:
+        seen.append(certificate)
+        raise Untrusted("peer-revoked", "revoked", "Le certificat de l'opérateur a été révoqué.")
+
+    async def script(peer: Peer) -> None:
+        peer.say("* OK ready")
+        await peer.silence()
+
+    async with scripted(script, server_context(leaf)) as server:
+        endpoint = settings.Endpoint(host="localhost", port=server.port, tls="implicit")
+        way = Way(endpoint=endpoint, context=authority.client_context(), vet=vet)
+        with pytest.raises(PeerRefused, match="peer-revoked") as raised:
+            await open_session(way, Credentials("plain", ADDRESS, "secret"), 5, 5)
+    assert "révoqué" in raised.value.public
+    assert seen == [ssl.PEM_cert_to_DER_cert(leaf.certificate.read_text())]
+    assert server.heard == []
+
+
 async def test_a_context_that_checks_nothing_is_refused(authority: Authority) -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -78,7 +101,9 @@ async def test_the_server_name_may_differ_from_the_host(authority: Authority) ->
         endpoint = settings.Endpoint(
             host="127.0.0.1", port=server.port, tls="implicit", server_name="imap.operateur.example"
         )
-        session = await open_session(endpoint, authority.client_context(), Credentials("external"), 5, 5)
+        session = await open_session(
+            Way(endpoint=endpoint, context=authority.client_context()), Credentials("external"), 5, 5
+        )
         assert session.is_authenticated
         session.close()
 

@@ -25,6 +25,7 @@ from hub.web import moments as moments_room
 from hub.web.app import make_app
 from hub.web.moments import Moments
 from hub.wiring import House
+from hub.wiring.ways import Ways
 from tests.edges.engines import postgres_template, sqlite_template
 from tests.edges.spools import BOX, EPOCH, FILING, HOLD, RECEIPT, START, SqlBench, accept, planned, sql_bench
 
@@ -180,7 +181,7 @@ def settings() -> Settings:
 
 def house(bench: SqlBench, spool: SqlSpool) -> House:
     records = SqlRecords(bench.database, bench.blobs(), bench.keys, bench.clock)
-    return cast(House, SimpleNamespace(settings=settings(), spool=spool, records=records))
+    return cast(House, SimpleNamespace(settings=settings(), spool=spool, records=records, ways=Ways(settings())))
 
 
 class Web:

@@ -32,6 +32,7 @@ from hub.spool.ledger import Fate
 from hub.spool.lookout import Told
 from hub.spool.statements import SEEN
 from hub.wiring import House
+from hub.wiring.ways import Ways
 from hub.worker.lookout import Lookout
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.engines import sqlite_template
@@ -73,7 +74,8 @@ class Bal:
             }
         )
         self.box = self.settings.mailboxes[0]
-        self.reckoner = Reckoner(self.settings, spool, now, look_again=0)
+        self.way_to = Ways(self.settings).imap
+        self.reckoner = Reckoner(self.settings, spool, self.way_to, now, look_again=0)
 
     def deliver(self, *numbers: int) -> None:
         self.dovecot.deliver(self.address, *map(letter, numbers))
@@ -85,7 +87,7 @@ class Bal:
             self.settings.operators[0],
             self.settings.watching,
             self.spool,
-            lambda: self.dovecot.context(self.address),
+            self.way_to(self.box),
             lambda _: None,
             now,
         )
@@ -329,7 +331,7 @@ async def test_a_mailbox_that_cannot_be_opened_says_so(bal: Bal) -> None:
     operator = bal.settings.operators[0].model_copy(update={"imap": endpoint})
     away = bal.settings.model_copy(update={"operators": (operator,)})
     with pytest.raises(HubError, match="connect-"):
-        await Reckoner(away, bal.spool, now).reckon(bal.box)
+        await Reckoner(away, bal.spool, Ways(away).imap, now).reckon(bal.box)
 
 
 # --- the lookout
@@ -350,7 +352,9 @@ class Outlook:
         self.at = now()
         self.leads = True
         records = SqlRecords(bal.spool._database, bal.spool._blobs, bal.spool._sealer, now)
-        house = cast(House, SimpleNamespace(settings=bal.settings, spool=bal.spool, records=records))
+        house = cast(
+            House, SimpleNamespace(settings=bal.settings, spool=bal.spool, records=records, ways=Ways(bal.settings))
+        )
         self.lookout = Lookout(house, {BOX: watcher}, lambda: self.leads, lambda: self.at)
 
     def tick(self, **delta: float) -> None:

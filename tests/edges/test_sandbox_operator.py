@@ -18,6 +18,7 @@ from hub import settings
 from hub.imap.folder import Folder
 from hub.imap.opening import Credentials, open_session
 from hub.imap.session import Woken
+from hub.ports import Way
 from hub.sandbox import people
 from hub.sandbox.authority import Authority
 from hub.sandbox.operator import FakeOperator
@@ -205,7 +206,9 @@ async def test_the_hubs_own_session_reads_marks_moves_and_idles(operator: FakeOp
     port = operator.imap_port if tls == "implicit" else operator.imap_starttls_port
     endpoint = settings.Endpoint.model_validate({"host": "localhost", "port": port, "tls": tls})
     credentials = Credentials("external", people.TILLEULS.address)
-    session = await open_session(endpoint, _context(operator, people.TILLEULS), credentials, 10, 10)
+    session = await open_session(
+        Way(endpoint=endpoint, context=_context(operator, people.TILLEULS)), credentials, 10, 10
+    )
     folder = await Folder.select(session, "INBOX")
     assert folder.selected.takes("$HubAccepted")
     [uid] = await folder.uids_from(1)

@@ -21,7 +21,7 @@ import pytest
 from hub import settings
 from hub.cda import Codes
 from hub.compose import Letterhead, receipt, survey
-from hub.errors import HubError, Misconfigured, Permanent, Temporary, UncertainDelivery
+from hub.errors import HubError, Misconfigured, Permanent, Temporary, UncertainDelivery, Untrusted
 from hub.message import Limits, MessageClass, ParsedMessage, Receipt, Rung, SentTo
 from hub.message import Sending as SentMail
 from hub.parse import parse
@@ -37,6 +37,7 @@ from tests.edges.scripted_smtp import Script, ScriptedServer, scripted_smtp
 from tests.edges.test_tls import PASSWORD, pkcs12
 from tests.fakes_smtp import RecordingSender
 from tests.pki import Authority, Leaf
+from tests.ways import way_to
 
 OURS = "bal-app@asso.mssante.example"
 THEIRS = "service@hopital.mssante.example"
@@ -68,7 +69,7 @@ def postfix(authority: Authority) -> Iterator[Postfix]:
 
 def route(authority: Authority, leaf: Leaf | None, port: int, tls: Any = "implicit", **more: Any) -> Route:
     endpoint = Endpoint(host="127.0.0.1", port=port, tls=tls, server_name=more.pop("server_name", None))
-    return Route(endpoint=endpoint, make_context=lambda: authority.client_context(leaf), **more)
+    return Route(find_way=way_to(endpoint, lambda: authority.client_context(leaf)), **more)
 
 
 @asynccontextmanager
@@ -167,7 +168,7 @@ async def test_a_receipt_travels_from_a_legacy_pkcs12_into_another_mailbox(
             operator = dovecot.operator().model_copy(
                 update={"smtp": Endpoint(host="127.0.0.1", port=postfix.starttls_port, tls="starttls")}
             )
-            way = Route(endpoint=operator.smtp, make_context=lambda: client_context(operator, secret))
+            way = Route(find_way=way_to(operator.smtp, lambda: client_context(operator, secret)))
             async with sending({"asso": way}) as sender:
                 await sender.send("asso", "", THEIRS, mail)
             with dovecot.other_client(THEIRS) as client:
@@ -492,12 +493,28 @@ async def test_login_is_said_in_two_steps(bench: Bench) -> None:
         assert server.commands[1:3] == ["AUTH LOGIN YmFs", "c2VjcmV0"]
 
 
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+async def test_nothing_is_said_to_whom_the_vetting_refuses(bench: Bench, tls: Any) -> None:
+    async def vet(certificate: bytes) -> None:
+        assert certificate
+        raise Untrusted("peer-revoked", "revoked", "Le certificat de l'opérateur a été révoqué.")
+
+    async with bench.against(Script(tls=tls)) as (_, server):
+        endpoint = Endpoint(host="127.0.0.1", port=server.port, tls=tls)
+        find_way = way_to(endpoint, lambda: bench.authority.client_context(bench.leaf), vet)
+        async with sending({"asso": Route(find_way=find_way)}) as sender:
+            with pytest.raises(Untrusted, match="revoked"):
+                await sender.send("asso", OURS, THEIRS, Whole(MAIL))
+        said = [command.split(" ")[0] for command in server.commands]
+    assert said == ([] if tls == "implicit" else ["EHLO", "STARTTLS"])
+
+
 async def test_a_certificate_that_cannot_be_loaded_is_temporary(authority: Authority) -> None:
     def broken() -> ssl.SSLContext:
         raise Misconfigured("client.p12:1 - the password is wrong, or this is no PKCS#12 file")
 
     endpoint = Endpoint(host="127.0.0.1", port=9, tls="implicit")
-    async with sending({"asso": Route(endpoint=endpoint, make_context=broken)}) as sender:
+    async with sending({"asso": Route(find_way=way_to(endpoint, broken))}) as sender:
         with pytest.raises(Temporary, match="password is wrong"):
             await sender.send("asso", OURS, THEIRS, Whole(MAIL))
 

@@ -21,6 +21,7 @@ from hub.imap.reader import Watcher
 from hub.ports import Intake
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.pki import Authority
+from tests.ways import way_to
 
 BOX = "asso"
 
@@ -88,7 +89,7 @@ async def watched(
         operator,
         watching(**more),
         intake,
-        lambda: context,
+        way_to(operator.imap, lambda: context),
         on_accepted or told.append,
         lambda: datetime.now(UTC),
         lambda: 0.5,
