@@ -477,7 +477,7 @@ async def test_an_account_that_cannot_be_made_is_tried_again_later(bal: Bal, cap
     outlook = Outlook(bal, Shows())
     endpoint = bal.settings.operators[0].imap.model_copy(update={"port": 1})
     away = bal.settings.operators[0].model_copy(update={"imap": endpoint})
-    outlook.lookout._reckoner._settings = bal.settings.model_copy(update={"operators": (away,)})
+    outlook.lookout._reckoner._way_to = Ways(bal.settings.model_copy(update={"operators": (away,)})).imap
     for _ in range(2):
         await outlook.lookout.reckon_what_is_due()
         outlook.tick(minutes=4)
