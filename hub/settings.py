@@ -333,6 +333,34 @@ class Fetching(Section):
     backoff_most: Period = timedelta(hours=2)
 
 
+_HttpUrl = Annotated[str, Field(pattern=r"^http://[!-~]{1,500}$")]  # what is fetched there is signed: TLS adds nothing
+
+
+class Point(Section):
+    authority: str = Field(min_length=1, max_length=200)
+    crl: _HttpUrl | None = None
+    ocsp: _HttpUrl | None = None
+
+
+class Trusting(Section):
+    test_authorities: Path | None = None
+    refresh_every: Period = timedelta(hours=2)
+    list_most: Size = Field(default=64 * 1024**2, gt=0)
+    stale_after: Period = timedelta(hours=12)
+    points: tuple[Point, ...] = (
+        Point(
+            authority="AC IGC-SANTE ELEMENTAIRE ORGANISATIONS",
+            crl="http://igc-sante.esante.gouv.fr/CRL/ACI-EL-ORG.crl",
+            ocsp="http://ocsp.esante.gouv.fr",
+        ),
+        Point(
+            authority="AC RACINE IGC-SANTE ELEMENTAIRE",
+            crl="http://igc-sante.esante.gouv.fr/CRL/ACR-EL.crl",
+            ocsp="http://ocsp.esante.gouv.fr",
+        ),
+    )
+
+
 class Deciding(Section):
     kind_confidence: float = Field(default=0.6, ge=0, le=1)
     qualified_statuses: tuple[str, ...] = ("qualifiee",)
@@ -394,6 +422,7 @@ class Settings(Section):
     sending: Sending = Sending()
     deciding: Deciding = Deciding()
     fetching: Fetching = Fetching()
+    trust: Trusting = Trusting()
     signatures: Signatures = Signatures()
     alerting: Alerting = Alerting()
     web: Web = Web()
