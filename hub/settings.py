@@ -146,7 +146,9 @@ class Operator(Section):
     name: str
     imap: Endpoint
     smtp: Endpoint
-    ca_file: Path
+    ca_file: Path | None = None
+    revocation: Literal["required", "published", "off"] | None = None
+    pin: str | None = None
     certificate: Secret | None = None
     sasl: Literal["external", "plain", "login", "none"] = "external"
     smtp_sasl: Literal["external", "plain", "login", "none"] = "none"
@@ -156,6 +158,16 @@ class Operator(Section):
     tls13: bool = True
     dsn: bool = True
     sent_copies: bool = False
+
+    @field_validator("pin")
+    @classmethod
+    def _is_a_fingerprint(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        digits = value.replace(":", "").replace(" ", "").lower()
+        if not re.fullmatch("[0-9a-f]{64}", digits):
+            raise ValueError("a SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons")
+        return digits
 
 
 class Signing(Section):

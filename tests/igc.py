@@ -194,7 +194,7 @@ class Igc:
         key: rsa.RSAPrivateKey,
         at: datetime,
         days: tuple[int, int],
-        authority: int | None | Literal["none"] = "none",
+        authority: int | Literal["none"] | None = "none",
     ) -> x509.CertificateBuilder:
         self._serial += 1
         constraints = (

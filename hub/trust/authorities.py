@@ -27,8 +27,8 @@ PINS = {
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """Certificates, DER. `anchors` may vouch for a server; `known` adds the roots above them, which vouch for nobody but
-    them: below the root of IGC-Santé there are other families than the organisations' (RH-05)."""
+    """Certificates, DER. `anchors` may vouch for a server; `known` adds the roots above them, which vouch for nobody
+    but them: below the root of IGC-Santé there are other families than the organisations' (RH-05)."""
 
     anchors: tuple[bytes, ...]
     known: tuple[bytes, ...]
@@ -43,8 +43,8 @@ class Authorities:
 
 
 def authorities_of(operator: Operator, trusting: Trusting, *, is_test: bool) -> Authorities:
-    """Who may vouch for the servers of `operator`; `is_test`: met for a mailbox of the test branch, whose operators show
-    certificates of the production branch too (mssante.md §7.6). Raises Misconfigured."""
+    """Who may vouch for the servers of `operator`; `is_test`: met for a mailbox of the test branch, whose operators
+    show certificates of the production branch too (mssante.md §7.6). Raises Misconfigured."""
     if operator.ca_file is not None:
         named = load_anchors(operator.ca_file)
         return Authorities(named, named)

@@ -20,6 +20,10 @@ _PARTIAL = crypto.X509StoreFlags.PARTIAL_CHAIN
 # X509_V_ERR_…, <openssl/x509_vfy.h>
 _UNKNOWN = frozenset({2, 19, 20, 21})
 _CODES = {9: "peer-not-yet-valid", 10: "peer-expired", 18: "peer-self-signed"}
+_REFUSED = (
+    "Le certificat de l'opérateur n'est pas reconnu : le hub ne lui transmet rien et réessaiera de lui-même. "
+    "L'administrateur doit joindre l'opérateur avant de changer quoi que ce soit."
+)
 
 
 def chain_of(leaf: bytes, anchors: Iterable[bytes], known: Iterable[bytes], at: datetime) -> tuple[bytes, ...]:
@@ -28,12 +32,11 @@ def chain_of(leaf: bytes, anchors: Iterable[bytes], known: Iterable[bytes], at: 
         company = [crypto.load_certificate(crypto.FILETYPE_ASN1, raw) for raw in known]
         found = _built(leaf, company, at, 0) or _built(leaf, company, at, _PARTIAL)
     except crypto.Error:
-        raise Untrusted("peer-unreadable", "the certificate cannot be read") from None
+        raise _refused("peer-unreadable", "the certificate cannot be read") from None
     if found is None:
-        issuer = x509.load_der_x509_certificate(leaf).issuer.rfc4514_string()
-        raise Untrusted("peer-unknown-authority", f"no known authority has issued it; its issuer is {issuer}")
+        raise issuer_unknown(x509.load_der_x509_certificate(leaf))
     if not set(found) & set(anchors):
-        raise Untrusted("peer-wrong-authority", "issued by an authority that may not vouch for servers")
+        raise _refused("peer-wrong-authority", "issued by an authority that may not vouch for servers")
     return found
 
 
@@ -52,8 +55,23 @@ def _built(leaf: bytes, company: list[crypto.X509], at: datetime, flags: int) ->
         if number in _UNKNOWN:
             return None
         code = _CODES.get(number, "peer-chain") if isinstance(number, int) else "peer-chain"
-        raise Untrusted(code, f"the chain does not hold (OpenSSL {number})") from None
+        raise _refused(code, f"the chain does not hold (OpenSSL {number})") from None
     return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in chain)
+
+
+def issuer_unknown(leaf: x509.Certificate) -> Untrusted:
+    """Its root may be known, and what the server sends beside it is not looked at."""
+    issuer = leaf.issuer.rfc4514_string()
+    return Untrusted(
+        "peer-unknown-authority",
+        f"no known authority has issued it; its issuer is {issuer}",
+        f"Le certificat du serveur a été émis par une autorité que le hub ne connaît pas ({issuer}) : le hub ne lui "
+        "transmet rien. Si c'est bien l'une des vôtres, ajoutez son certificat, intermédiaires compris, à ca_file.",
+    )
+
+
+def _refused(code: str, private: str) -> Untrusted:
+    return Untrusted(code, private, _REFUSED)
 
 
 def has_issued(above: x509.Certificate, below: x509.Certificate) -> bool:

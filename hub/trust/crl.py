@@ -115,10 +115,11 @@ def _may_sign(issuer: x509.Certificate) -> bool:
 
 
 def _scope(crl: x509.CertificateRevocationList, raw: bytes) -> x509.IssuingDistributionPoint | None:
-    scope = None
+    scope: x509.IssuingDistributionPoint | None = None
     for extension in crl.extensions:
         match extension.value:
-            case x509.IssuingDistributionPoint() as scope:
+            case x509.IssuingDistributionPoint() as found:
+                scope = found
                 is_whole = not (scope.indirect_crl or scope.only_some_reasons or scope.only_contains_attribute_certs)
                 if not is_whole:
                     raise StatementRefused("not-whole")

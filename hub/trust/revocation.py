@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.errors import DiskFailed, Untrusted
 from hub.settings import Fetching, Trusting
 from hub.trust.authorities import Authorities, fingerprint
-from hub.trust.chain import chain_of
+from hub.trust.chain import chain_of, issuer_unknown
 from hub.trust.crl import RevocationList, common_name, named_points, read_list
 from hub.trust.fetching import Fetcher
 from hub.trust.kept import Kept
@@ -78,12 +78,7 @@ class Revocation:
         chain = await asyncio.to_thread(chain_of, leaf, authorities.anchors, authorities.known, at)
         certificates = [x509.load_der_x509_certificate(raw) for raw in chain]
         if len(certificates) == 1 and (policy == "required" or self.points_of(certificates[0]).is_named):
-            raise Untrusted(
-                "peer-revocation-unknown",
-                f"the authority that issued it ({certificates[0].issuer.rfc4514_string()}) is not among the known ones: "
-                "add its certificate to ca_file",
-                _UNKNOWN,
-            )
+            raise issuer_unknown(certificates[0])
         try:
             for certificate, issuer in pairwise(certificates):
                 await self._show_good(certificate, issuer, policy, at)
@@ -99,6 +94,16 @@ class Revocation:
                 found = await (self._asked(published, at) if published.is_due(at) else published.current(at))
                 if found is not None:
                     break  # the other points have the same list
+
+    async def refresh_lists_of(self, authority: bytes, at: datetime) -> None:
+        """Those that the settings name for an authority (DER), before any certificate of hers is met.
+        Raises OSError."""
+        issuer = x509.load_der_x509_certificate(authority)
+        for point in self._trusting.points:
+            if point.crl is not None and point.authority == common_name(issuer.subject):
+                published = self._list(point.crl, issuer)
+                if published.is_due(at):
+                    await self._asked(published, at)
 
     async def close(self) -> None:
         asking = tuple(self._asking.values())

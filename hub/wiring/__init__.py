@@ -126,6 +126,7 @@ class House:
             await self._sender.close()
         if self._filer is not None:
             await self._filer.close()
+        await self.ways.vetting.close()
         self.database.close()
 
 
