@@ -139,6 +139,15 @@ class Igc:
             builder = builder.add_extension(extension, critical=is_critical)
         return builder.sign(key or above.key, digest).public_bytes(Encoding.DER)
 
+    def large_crl(self, entries: int) -> bytes:
+        """A list of so many certificates of others, with the serials of 18 bytes that IGC-Santé gives."""
+        made, name = now() - timedelta(hours=1), self.organisations.certificate.subject
+        builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(made).next_update(made + DAY)
+        entry = x509.RevokedCertificateBuilder().revocation_date(made)
+        # At once: to add them one by one copies the list each time.
+        builder._revoked_certificates = [entry.serial_number(2**140 + number).build() for number in range(entries)]
+        return builder.sign(self.organisations.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
     def answer(
         self,
         asked: bytes,
