@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from tests.pki import Leaf
+from tests.pki import Authority, Leaf
 
 SIRET = "339990000000011"  # `3` and a SIRET that nobody has
 DAY = timedelta(days=1)
@@ -237,6 +237,22 @@ class Igc:
         place = x509.UniformResourceIdentifier(f"{points}/ocsp")
         access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
         return builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+
+
+class IgcAuthority(Authority):
+    """The same in the place of the tests' usual authority, for the servers that they start."""
+
+    def __init__(self, igc: Igc, folder: Path) -> None:
+        self.igc = igc
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ca_file = igc.ca_file(folder)
+
+    def issue(self, name: str, *identities: str, common_name: str | None = None) -> Leaf:
+        """For host names; or, for a mail address, a client's certificate (AUTH_CLI), which bears no name (SAN)."""
+        is_client = "@" in identities[0]
+        party = self.igc.leaf(common_name or identities[0], () if is_client else identities, client=is_client)
+        return party.files(self.folder, name, self.igc.organisations)
 
 
 def _signed(builder: x509.CertificateBuilder, key: rsa.RSAPrivateKey) -> x509.Certificate:

@@ -15,6 +15,8 @@ from cryptography import x509
 from hub.trust.kept import Kept, Trouble
 from hub.trust.revocation import LISTS
 
+NO_TROUBLE = Trouble()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListStanding:
@@ -23,7 +25,7 @@ class ListStanding:
     name: str
     fetched_at: datetime | None = None
     ends_at: datetime | None = None
-    trouble: Trouble = Trouble()
+    trouble: Trouble = NO_TROUBLE
 
 
 class KeptLists:

@@ -4,7 +4,8 @@ An operator and a client certificate from the settings flow in, an `ssl.SSLConte
 given alone (`hub.trust.authorities`), never in the system store (ECO.1.1.10); TLS >= 1.2 with the operator's suites
 (ECO.1.1.1, 1.1.3). The client certificate is PEM or PKCS#12, those encrypted with RC2-40 or 3DES included (mssante.md
 §7.4): `cryptography` brings an OpenSSL that still reads them. A file that is absent, wrong or locked raises
-Misconfigured, with its name and the reason. Clear keys never reach a disk: OpenSSL wants a path, it gets one in memory (memfd, Linux).
+Misconfigured, with its name and the reason. Clear keys never reach a disk: OpenSSL wants a path, it gets one in memory
+(memfd, Linux).
 """
 
 from __future__ import annotations
