@@ -124,7 +124,6 @@ class Igc:
         made: datetime | None = None,
         life: timedelta = DAY,
         extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
-        digest: hashes.HashAlgorithm = hashes.SHA256(),
     ) -> bytes:
         """The list of `issuer` (the organisations' authority), DER; `key`: signed by somebody else."""
         above, made = issuer or self.organisations, made or now() - timedelta(hours=1)
@@ -137,7 +136,7 @@ class Igc:
             builder = builder.add_revoked_certificate(entry.add_extension(reason, critical=False).build())
         for extension, is_critical in extensions:
             builder = builder.add_extension(extension, critical=is_critical)
-        return builder.sign(key or above.key, digest).public_bytes(Encoding.DER)
+        return builder.sign(key or above.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def large_crl(self, entries: int) -> bytes:
         """A list of so many certificates of others, with the serials of 18 bytes that IGC-Santé gives."""

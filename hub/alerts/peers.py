@@ -72,8 +72,8 @@ def _of_list(settings: Settings, one: ListStanding, at: datetime) -> Iterator[Al
     why = "l'adresse répond une page au lieu de la liste" if trouble.code in _PAGES else "elle ne peut pas être obtenue"
     left = "il n'y en a aucune copie"
     if one.ends_at is not None:
-        is_over = one.ends_at <= at
-        left = f"la dernière copie {'a fini' if is_over else 'sert jusqu’à sa fin,'} le {when(one.ends_at, settings)}"
+        still = "n'a plus cours depuis" if one.ends_at <= at else "sert jusqu'à sa fin,"
+        left = f"la dernière copie {still} le {when(one.ends_at, settings)}"
     yield Alert(
         code="crl-stale",
         subject=one.name,

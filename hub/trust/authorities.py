@@ -16,6 +16,7 @@ from cryptography import x509
 from hub.errors import Misconfigured
 from hub.settings import Operator, Trusting, default_config_dir
 from hub.trust.chain import has_issued
+from hub.trust.crl import common_name
 from hub.trust.signing import load_anchors
 
 # SHA-256 of the certificates (mssante.md §11.1), by file of config/igc-sante.
@@ -74,6 +75,11 @@ def lowest(certificates: tuple[bytes, ...]) -> Authorities:
 def fingerprint(raw: bytes) -> str:
     """SHA-256 of a certificate (DER), in lower-case hexadecimal."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def name_of(raw: bytes) -> str:
+    """The CN of a certificate (DER), for people."""
+    return common_name(x509.load_der_x509_certificate(raw).subject) or fingerprint(raw)
 
 
 def _pinned(file: Path, pin: str) -> bytes:
