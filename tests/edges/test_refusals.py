@@ -271,7 +271,7 @@ class Stage:
                 "operators": [operator | pin | row.more],
                 "mailboxes": [{"name": "bal", "address": OURS, "operator": "operateur"}],
                 "trust": {"points": []} | more,
-                "fetching": {"answer_within": 2, "connect_timeout": 2},
+                "fetching": {"answer_within": 20, "connect_timeout": 20},
             }
         )
         return Site(settings, imap, smtp)

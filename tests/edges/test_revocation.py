@@ -22,7 +22,8 @@ from hub.trust.revocation import LISTS, Policy, Revocation
 from tests.edges.pages import Page, Pages, Request, pages
 from tests.igc import DAY, Igc, Party, Status, now
 
-QUICK = Fetching(connect_timeout=timedelta(seconds=2), answer_within=timedelta(seconds=1))
+PATIENT = Fetching(connect_timeout=timedelta(seconds=20), answer_within=timedelta(seconds=20))
+QUICK = Fetching(connect_timeout=timedelta(seconds=2), answer_within=timedelta(seconds=1))  # for points that are slow
 HOUR = timedelta(hours=1)
 HTML = Page(b"<html>Request unsuccessful. Incapsula incident</html>", headers={"content-type": "text/html"})
 DOWN = Page(status=503)
@@ -38,6 +39,7 @@ class Publisher:
     folder: Path
     lists: dict[str, bytes | Page] = field(default_factory=dict)
     responder: Answer | None = None
+    fetching: Fetching = PATIENT
 
     def __post_init__(self) -> None:
         self.leaf = self.igc.leaf()
@@ -54,7 +56,7 @@ class Publisher:
     def revocation(self, **more: Any) -> Revocation:
         """As a new process has it."""
         trusting = Trusting(points=(), **more)
-        return Revocation(self.folder / "trust", Fetcher(QUICK), trusting, QUICK)
+        return Revocation(self.folder / "trust", Fetcher(self.fetching), trusting, self.fetching)
 
     @property
     def authorities(self) -> Authorities:
@@ -126,6 +128,7 @@ async def test_a_revoked_intermediate_is_refused(tmp_path: Path) -> None:
 async def test_without_list_and_responder_nothing_is_believed(tmp_path: Path, page: Page) -> None:
     async with publishing(tmp_path) as publisher:
         publisher.lists["ORG"] = page
+        publisher.fetching = QUICK if page.wait or page.drip else PATIENT
         with pytest.raises(Untrusted) as refused:
             await publisher.check()
         assert refused.value.code == "peer-revocation-unknown"
@@ -224,6 +227,7 @@ async def test_a_wrong_answer_is_none(tmp_path: Path, wrong: str) -> None:
             "slow": lambda asked: Page(b"", wait=3),
         }
         publisher.responder = answers[wrong]
+        publisher.fetching = QUICK if wrong == "slow" else PATIENT
         with pytest.raises(Untrusted) as refused:
             await publisher.check()
         assert refused.value.code == "peer-revocation-unknown"
@@ -296,7 +300,7 @@ async def test_many_tasks_fetch_a_list_once(tmp_path: Path) -> None:
 
 def _check_in_a_process(folder: Path, leaf: bytes, known: tuple[bytes, ...]) -> str:
     """Empty when it was shown to be good."""
-    revocation = Revocation(folder, Fetcher(QUICK), Trusting(points=()), QUICK)
+    revocation = Revocation(folder, Fetcher(PATIENT), Trusting(points=()), PATIENT)
     try:
         asyncio.run(revocation.check(leaf, Authorities(known[:1], known), "required", now()))
     except Untrusted as error:

@@ -67,7 +67,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
             "operators": [operator | more],
             "mailboxes": [box],
             "trust": trust,
-            "fetching": {"answer_within": 1, "connect_timeout": 1},
+            "fetching": {"answer_within": 20, "connect_timeout": 20},
         }
     )
 
@@ -101,6 +101,7 @@ async def test_the_points_of_the_settings_are_asked_before_anybody_is_met(tmp_pa
         assert house.publisher.asked("ORG") == 1
         assert await early.meet() == ""
         assert house.publisher.asked("ORG") == 1
+        await early.vetting.close()
 
 
 async def test_a_refusal_is_told_until_it_is_over(tmp_path: Path) -> None:
@@ -147,9 +148,8 @@ async def test_the_keeper_goes_on_after_what_goes_wrong(tmp_path: Path, caplog: 
     class Failing(Vetting):
         async def keep(self, at: datetime) -> None:
             turns.append(at)
-            raise (Misconfigured("ca.pem:1 - absent"), OSError(28, "No space left on device"), KeyError())[
-                len(turns) % 3
-            ]
+            errors = (Misconfigured("ca.pem:1 - absent"), OSError(28, "No space left on device"), KeyError())
+            raise errors[len(turns) % 3]
 
     stop = asyncio.Event()
     keeping = asyncio.create_task(keep_lists(Failing(settings_of(tmp_path), now), stop, turn=0.01))
@@ -191,6 +191,11 @@ async def test_each_mailbox_has_its_own_authorities(tmp_path: Path) -> None:
 
 def test_what_is_asked_of_an_operator_follows_its_authorities(tmp_path: Path) -> None:
     own = Igc(branch="PROPRE").ca_file(tmp_path)
-    asked = [{}, {"ca_file": own}, {"ca_file": own, "revocation": "required"}, {"revocation": "off"}]
+    asked: list[dict[str, Any]] = [
+        {},
+        {"ca_file": own},
+        {"ca_file": own, "revocation": "required"},
+        {"revocation": "off"},
+    ]
     found = [policy_of(settings_of(tmp_path, **more).operators[0]) for more in asked]
     assert found == ["required", "published", "required", "off"]
