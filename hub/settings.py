@@ -148,7 +148,7 @@ class Operator(Section):
     smtp: Endpoint
     ca_file: Path | None = None
     revocation: Literal["required", "published", "off"] | None = None
-    pin: str | None = None
+    pin: str | tuple[str, ...] | None = None
     certificate: Secret | None = None
     sasl: Literal["external", "plain", "login", "none"] = "external"
     smtp_sasl: Literal["external", "plain", "login", "none"] = "none"
@@ -161,13 +161,17 @@ class Operator(Section):
 
     @field_validator("pin")
     @classmethod
-    def _is_a_fingerprint(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        digits = value.replace(":", "").replace(" ", "").lower()
-        if not re.fullmatch("[0-9a-f]{64}", digits):
-            raise ValueError("a SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons")
-        return digits
+    def _are_fingerprints(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for one in (value,) if isinstance(value, str) else value or ():
+            if not re.fullmatch("[0-9A-Fa-f]{64}", one.replace(":", "")):
+                raise ValueError("a SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons")
+        return value
+
+    @property
+    def pins(self) -> frozenset[str]:
+        """In lower case, without colons."""
+        named = (self.pin,) if isinstance(self.pin, str) else self.pin or ()
+        return frozenset(one.replace(":", "").lower() for one in named)
 
 
 class Signing(Section):

@@ -1,6 +1,6 @@
 """Whether a certificate is that of a server, by its name or by its fingerprint (RH-09).
 
-In: a leaf (DER) and the name of the server, or a pin. Out: nothing, or `Untrusted`, which tells the names that the
+In: a leaf (DER) and the name of the server, or pins. Out: nothing, or `Untrusted`, which tells the names that the
 certificate carries and its fingerprint. Only names of the SAN count; the CN is shown and never believed. `cryptography`
 compares (RFC 6125): a wildcard stands for one whole label, an address for itself.
 """
@@ -25,13 +25,13 @@ from hub.trust.crl import common_name
 NAMES_MOST = 10  # told of a certificate that carries more
 
 
-def check_pin(leaf: bytes, pin: str) -> None:
-    """`pin`: SHA-256, lower-case hexadecimal. Raises Untrusted."""
+def check_pin(leaf: bytes, pins: frozenset[str]) -> None:
+    """`pins`: SHA-256, lower-case hexadecimal. Raises Untrusted."""
     found = fingerprint(leaf)
-    if found != pin:
+    if found not in pins:
         raise Untrusted(
             "peer-other-pin",
-            f"its fingerprint is {shown(found)}, not the pin",
+            f"its fingerprint is {shown(found)}, not a pin",
             f"Le serveur montre un autre certificat que celui de pin (son empreinte : {shown(found)}). Le hub ne lui "
             "transmet rien. Demandez à l'opérateur s'il l'a renouvelé, et ne changez pin qu'après sa confirmation.",
         )

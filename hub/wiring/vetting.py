@@ -59,8 +59,8 @@ class Vetting:
     async def _look(
         self, operator: Operator, endpoint: Endpoint, leaf: bytes, authorities: Authorities, at: datetime
     ) -> None:
-        if operator.pin is not None:
-            check_pin(leaf, operator.pin)
+        if operator.pins:
+            check_pin(leaf, operator.pins)
         else:
             check_name(leaf, endpoint.server_name or endpoint.host)
         await self.revocation.check(leaf, authorities, policy_of(operator), at)

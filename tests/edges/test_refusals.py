@@ -110,7 +110,7 @@ ROWS = {
         server=without_names,
         pin=lambda server: "AB" * 32,
         imap="peer-other-pin",
-        smtp="not the pin",
+        smtp="not a pin",
         told=("empreinte",),
     ),
     "pinned and revoked": Row(
