@@ -39,10 +39,13 @@ class RevocationList:
             return False
         return self.names is None or bool(self.names & {point, *named_points(certificate)})
 
-    def revoked_at(self, certificate: x509.Certificate) -> datetime | None:
-        """From when; None: it is not listed. 4 ms for a list of a hundred thousand."""
-        entry = self.crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-        return None if entry is None else entry.revocation_date_utc
+    @property
+    def is_for_all_leaves(self) -> bool:
+        return self.for_others and self.names is None
+
+    def lists(self, serial: int) -> bool:
+        """Whether this number is revoked. 4 ms for a list of a hundred thousand."""
+        return self.crl.get_revoked_certificate_by_serial_number(serial) is not None
 
 
 def read_list(raw: bytes, issuer: x509.Certificate) -> RevocationList:

@@ -85,6 +85,19 @@ class Revocation:
         except OSError as error:
             raise DiskFailed("revocation: nothing can be kept", _name_of(error)) from None
 
+    async def is_listed(self, serial: int, authority: bytes, at: datetime) -> bool | None:
+        """Whether the list that the settings name for an authority (DER) has this number; for leaves that are not here,
+        such as those of signers of mails. None: no list counts. Raises DiskFailed."""
+        issuer = x509.load_der_x509_certificate(authority)
+        try:
+            for published in self._lists_of(issuer):
+                found = await published.current(at) or await self._asked(published, at)
+                if found is not None and found.is_for_all_leaves:
+                    return await asyncio.to_thread(found.lists, serial)
+        except OSError as error:
+            raise DiskFailed("revocation: nothing can be kept", _name_of(error)) from None
+        return None
+
     async def refresh(self, leaf: bytes, authorities: Authorities, at: datetime) -> None:
         """Ask anew for the lists of its whole chain, those that are due. Raises Untrusted (its chain), OSError."""
         chain = await asyncio.to_thread(chain_of, leaf, authorities.anchors, authorities.known, at)
@@ -98,12 +111,9 @@ class Revocation:
     async def refresh_lists_of(self, authority: bytes, at: datetime) -> None:
         """Those that the settings name for an authority (DER), before any certificate of hers is met.
         Raises OSError."""
-        issuer = x509.load_der_x509_certificate(authority)
-        for point in self._trusting.points:
-            if point.crl is not None and point.authority == common_name(issuer.subject):
-                published = self._list(point.crl, issuer)
-                if published.is_due(at):
-                    await self._asked(published, at)
+        for published in self._lists_of(x509.load_der_x509_certificate(authority)):
+            if published.is_due(at):
+                await self._asked(published, at)
 
     async def close(self) -> None:
         asking = tuple(self._asking.values())
@@ -146,7 +156,7 @@ class Revocation:
                 found = await (self._asked(published, at) if is_last else published.current(at))
                 if found is None or not found.covers(certificate, url):
                     continue
-                if await asyncio.to_thread(found.revoked_at, certificate) is not None:
+                if await asyncio.to_thread(found.lists, certificate.serial_number):
                     raise _revoked(certificate, "its authority's list")
                 if published.is_due(at):
                     self._ask(published, at)  # for the next who comes: what is kept counts meanwhile
@@ -192,6 +202,12 @@ class Revocation:
             done.exception()  # an error of the disk: nobody may have waited; whoever needs it next meets it himself
 
     # --- what is kept
+
+    def _lists_of(self, issuer: x509.Certificate) -> tuple[Published[RevocationList], ...]:
+        """Those of the settings."""
+        name = common_name(issuer.subject)
+        urls = [point.crl for point in self._trusting.points if point.authority == name]
+        return tuple(self._list(url, issuer) for url in urls if url is not None)
 
     def _list(self, url: str, issuer: x509.Certificate) -> Published[RevocationList]:
         key = (url, _digest_of(issuer))
