@@ -32,9 +32,9 @@ def chain_of(leaf: bytes, anchors: Iterable[bytes], known: Iterable[bytes], at: 
         company = [crypto.load_certificate(crypto.FILETYPE_ASN1, raw) for raw in known]
         found = _built(leaf, company, at, 0) or _built(leaf, company, at, _PARTIAL)
     except crypto.Error:
-        raise _refused("peer-unreadable", "the certificate cannot be read") from None
+        raise _unreadable() from None
     if found is None:
-        raise issuer_unknown(x509.load_der_x509_certificate(leaf))
+        raise issuer_unknown(read_certificate(leaf))
     if not set(found) & set(anchors):
         raise _refused("peer-wrong-authority", "issued by an authority that may not vouch for servers")
     return found
@@ -59,6 +59,16 @@ def _built(leaf: bytes, company: list[crypto.X509], at: datetime, flags: int) ->
     return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in chain)
 
 
+def read_certificate(raw: bytes) -> x509.Certificate:
+    """With extensions that can be read. Raises Untrusted."""
+    try:
+        certificate = x509.load_der_x509_certificate(raw)
+        _ = certificate.extensions, certificate.subject, certificate.issuer  # read only when asked for
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise _unreadable() from None
+    return certificate
+
+
 def issuer_unknown(leaf: x509.Certificate) -> Untrusted:
     """Its root may be known, and what the server sends beside it is not looked at."""
     issuer = leaf.issuer.rfc4514_string()
@@ -68,6 +78,10 @@ def issuer_unknown(leaf: x509.Certificate) -> Untrusted:
         f"Le certificat du serveur a été émis par une autorité que le hub ne connaît pas ({issuer}) : le hub ne lui "
         "transmet rien. Si c'est bien l'une des vôtres, ajoutez son certificat, intermédiaires compris, à ca_file.",
     )
+
+
+def _unreadable() -> Untrusted:
+    return _refused("peer-unreadable", "the certificate cannot be read")
 
 
 def _refused(code: str, private: str) -> Untrusted:

@@ -20,6 +20,7 @@ from cryptography.x509.verification import (
 
 from hub.errors import Untrusted
 from hub.trust.authorities import fingerprint
+from hub.trust.chain import read_certificate
 from hub.trust.crl import common_name
 
 NAMES_MOST = 10  # told of a certificate that carries more
@@ -39,16 +40,16 @@ def check_pin(leaf: bytes, pins: frozenset[str]) -> None:
 
 def check_name(leaf: bytes, server_name: str) -> None:
     """Raises Untrusted."""
-    certificate = x509.load_der_x509_certificate(leaf)
+    certificate = read_certificate(leaf)
     carried = names_of(certificate)
     if not carried:
-        name, print_ = common_name(certificate.subject), shown(fingerprint(leaf))
+        name, digits = common_name(certificate.subject), shown(fingerprint(leaf))
         raise Untrusted(
             "peer-no-name",
-            f"it carries no name (SAN), only the CN {name}; its fingerprint is {print_}",
+            f"it carries no name (SAN), only the CN {name}; its fingerprint is {digits}",
             f"Le certificat du serveur ne porte aucun nom vérifiable (SAN), seulement le CN « {name} » : le hub ne lui "
             "transmet rien. Demandez à l'opérateur un certificat avec SAN ; en attendant, s'il vous confirme cette "
-            f'empreinte par un autre moyen, mettez dans hub.yaml, chez cet opérateur : pin: "{print_}".',
+            f'empreinte par un autre moyen, mettez dans hub.yaml, chez cet opérateur : pin: "{digits}".',
         )
     if not _fits(certificate, server_name):
         told = ", ".join(carried[:NAMES_MOST])

@@ -58,10 +58,14 @@ class Published(Generic[S]):
             return None
         return read.statement
 
-    def is_due(self, at: datetime) -> bool:
-        """Whether it is time to ask again, and nobody has to be left alone. Reads nothing but names of the disk."""
-        read, stamp = self._read, self._kept.stamp()
-        is_young = read is not None and read.stamp == stamp and abs(at - read.fetched_at) < self._refresh_every
+    async def is_due(self, at: datetime) -> bool:
+        """Whether it is time to ask again, and the point has not to be left alone."""
+        return await asyncio.to_thread(self._is_due, at)
+
+    def _is_due(self, at: datetime) -> bool:
+        read = self._latest()
+        counts = read is not None and read.statement is not None and not fault_of(read.statement, at)
+        is_young = counts and read is not None and abs(at - read.fetched_at) < self._refresh_every
         return not is_young and self._kept.may_try(at, self._fetching)
 
     async def refreshed(self, at: datetime) -> S | None:
@@ -76,7 +80,7 @@ class Published(Generic[S]):
     async def _refreshed(self, at: datetime) -> S | None:
         async with self._kept.alone():  # whoever waited here finds what the other one has fetched
             found = await self.current(at)
-            if not (self.is_due(at) or (found is None and self._kept.may_try(at, self._fetching))):
+            if not await self.is_due(at):
                 return found
             try:
                 raw, statement = await self._ask()

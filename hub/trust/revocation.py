@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.errors import DiskFailed, Untrusted
 from hub.settings import Fetching, Trusting
 from hub.trust.authorities import Authorities, fingerprint
-from hub.trust.chain import chain_of, issuer_unknown
+from hub.trust.chain import chain_of, issuer_unknown, read_certificate
 from hub.trust.crl import RevocationList, common_name, named_points, read_list
 from hub.trust.fetching import Fetcher
 from hub.trust.kept import Kept
@@ -76,7 +76,7 @@ class Revocation:
         if policy == "off":
             return
         chain = await asyncio.to_thread(chain_of, leaf, authorities.anchors, authorities.known, at)
-        certificates = [x509.load_der_x509_certificate(raw) for raw in chain]
+        certificates = [read_certificate(raw) for raw in chain]
         if len(certificates) == 1 and (policy == "required" or self.points_of(certificates[0]).is_named):
             raise issuer_unknown(certificates[0])
         try:
@@ -101,10 +101,10 @@ class Revocation:
     async def refresh(self, leaf: bytes, authorities: Authorities, at: datetime) -> None:
         """Ask anew for the lists of its whole chain, those that are due. Raises Untrusted (its chain), OSError."""
         chain = await asyncio.to_thread(chain_of, leaf, authorities.anchors, authorities.known, at)
-        for certificate, issuer in pairwise(x509.load_der_x509_certificate(raw) for raw in chain):
+        for certificate, issuer in pairwise(map(read_certificate, chain)):
             for url in self.points_of(certificate).lists:
                 published = self._list(url, issuer)
-                found = await (self._asked(published, at) if published.is_due(at) else published.current(at))
+                found = await (self._asked(published, at) if await published.is_due(at) else published.current(at))
                 if found is not None:
                     break  # the other points have the same list
 
@@ -112,7 +112,7 @@ class Revocation:
         """Those that the settings name for an authority (DER), before any certificate of hers is met.
         Raises OSError."""
         for published in self._lists_of(x509.load_der_x509_certificate(authority)):
-            if published.is_due(at):
+            if await published.is_due(at):
                 await self._asked(published, at)
 
     async def close(self) -> None:
@@ -158,7 +158,7 @@ class Revocation:
                     continue
                 if await asyncio.to_thread(found.lists, certificate.serial_number):
                     raise _revoked(certificate, "its authority's list")
-                if published.is_due(at):
+                if await published.is_due(at):
                     self._ask(published, at)  # for the next who comes: what is kept counts meanwhile
                 return True
         return False
@@ -169,7 +169,7 @@ class Revocation:
         for url in points.responders:
             published = self._answer(url, certificate, issuer)
             answer = await published.current(at)
-            if answer is None or published.is_due(at):
+            if answer is None or await published.is_due(at):
                 answer = await self._asked(published, at)
             if answer is not None and answer.status == "revoked":
                 raise _revoked(certificate, "its authority's responder")

@@ -10,6 +10,8 @@ from asn1crypto import crl as asn1_crl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.trust.crl import RevocationList, named_points, read_list
 from hub.trust.statements import StatementRefused, fault_of
@@ -19,6 +21,7 @@ POINT = "http://127.0.0.1:1/CRL/ORG.crl"
 IGC = Igc("http://127.0.0.1:1")
 LEAF = IGC.leaf()
 ISSUER = IGC.organisations.certificate
+WHOLE = IGC.crl(IGC.leaf("revoked"), LEAF)
 REASONS = frozenset({x509.ReasonFlags.key_compromise})
 
 
@@ -131,3 +134,15 @@ def test_a_part_of_a_list_counts_for_those_who_name_its_point() -> None:
 def test_points_are_read_and_those_for_some_reasons_only_are_not() -> None:
     assert named_points(LEAF.certificate) == (POINT, "ldap://annuaire.example/CN=AC?certificaterevocationlist;binary")
     assert named_points(IGC.leaf(has_points=False).certificate) == ()
+
+
+@given(st.integers(0, 5_000), st.integers(1, 255))
+def test_whatever_is_changed_in_a_list_it_is_refused(place: int, flip: int) -> None:
+    raw = bytearray(WHOLE)
+    raw[place % len(raw)] ^= flip
+    assert code(bytes(raw))
+
+
+@given(st.binary(max_size=300))
+def test_junk_is_refused(raw: bytes) -> None:
+    assert code(raw) == "not-der"

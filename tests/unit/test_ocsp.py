@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from cryptography.x509 import ocsp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.trust.ocsp import OcspAnswer, named_responders, question, read_answer
 from hub.trust.statements import StatementRefused, fault_of
@@ -17,6 +19,7 @@ LEAF, OTHER = IGC.leaf(), IGC.leaf("other")
 ISSUER = IGC.organisations.certificate
 NONCE = b"0123456789abcdef"
 ASKED = question(LEAF.certificate, ISSUER, NONCE)
+WHOLE = IGC.answer(ASKED, LEAF, "revoked", signer=IGC.responder())
 
 
 def answered(status: Status = "good", **more: Any) -> OcspAnswer:
@@ -91,3 +94,19 @@ def test_pages_and_refusals_have_codes() -> None:
     assert code(refused.public_bytes(Encoding.DER)) == "ocsp-try-later"
     assert code(b"<html>") == "not-der"
     assert code(b"") == "not-der"
+
+
+@given(st.integers(0, 5_000), st.integers(1, 255))
+def test_whatever_is_changed_in_an_answer_it_says_the_same_or_nothing(place: int, flip: int) -> None:
+    raw = bytearray(WHOLE)
+    raw[place % len(raw)] ^= flip
+    try:
+        found = read_answer(bytes(raw), LEAF.certificate, ISSUER, NONCE)
+    except StatementRefused:
+        return
+    assert found == read_answer(WHOLE, LEAF.certificate, ISSUER, NONCE)
+
+
+@given(st.binary(max_size=300))
+def test_junk_is_refused(raw: bytes) -> None:
+    assert code(raw)
