@@ -41,8 +41,8 @@ class Way:
     """How one server of an operator is reached now.
 
     `vet` is asked after the handshake, before anything else is said, whether who answered (its certificate, DER) can be
-    believed: it raises Untrusted. `names_are_checked` False: the certificate is known by its fingerprint, which `vet`
-    compares, and not by the name of the server."""
+    believed: it raises Untrusted. `names_are_checked` False: the handshake compares no name, `vet` compares the name or
+    the fingerprint."""
 
     endpoint: Endpoint
     context: ssl.SSLContext

@@ -146,7 +146,9 @@ class Operator(Section):
     name: str
     imap: Endpoint
     smtp: Endpoint
-    ca_file: Path
+    ca_file: Path | None = None
+    revocation: Literal["required", "published", "off"] | None = None
+    pin: str | tuple[str, ...] | None = None
     certificate: Secret | None = None
     sasl: Literal["external", "plain", "login", "none"] = "external"
     smtp_sasl: Literal["external", "plain", "login", "none"] = "none"
@@ -156,6 +158,20 @@ class Operator(Section):
     tls13: bool = True
     dsn: bool = True
     sent_copies: bool = False
+
+    @field_validator("pin")
+    @classmethod
+    def _are_fingerprints(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for one in (value,) if isinstance(value, str) else value or ():
+            if not re.fullmatch("[0-9A-Fa-f]{64}", one.replace(":", "")):
+                raise ValueError("a SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons")
+        return value
+
+    @property
+    def pins(self) -> frozenset[str]:
+        """In lower case, without colons."""
+        named = (self.pin,) if isinstance(self.pin, str) else self.pin or ()
+        return frozenset(one.replace(":", "").lower() for one in named)
 
 
 class Signing(Section):
@@ -333,6 +349,34 @@ class Fetching(Section):
     backoff_most: Period = timedelta(hours=2)
 
 
+_HttpUrl = Annotated[str, Field(pattern=r"^http://[!-~]{1,500}$")]  # what is fetched there is signed: TLS adds nothing
+
+
+class Point(Section):
+    authority: str = Field(min_length=1, max_length=200)
+    crl: _HttpUrl | None = None
+    ocsp: _HttpUrl | None = None
+
+
+class Trusting(Section):
+    test_authorities: Path | None = None
+    refresh_every: Period = timedelta(hours=2)
+    list_most: Size = Field(default=64 * 1024**2, gt=0)
+    stale_after: Period = timedelta(hours=12)
+    points: tuple[Point, ...] = (
+        Point(
+            authority="AC IGC-SANTE ELEMENTAIRE ORGANISATIONS",
+            crl="http://igc-sante.esante.gouv.fr/CRL/ACI-EL-ORG.crl",
+            ocsp="http://ocsp.esante.gouv.fr",
+        ),
+        Point(
+            authority="AC RACINE IGC-SANTE ELEMENTAIRE",
+            crl="http://igc-sante.esante.gouv.fr/CRL/ACR-EL.crl",
+            ocsp="http://ocsp.esante.gouv.fr",
+        ),
+    )
+
+
 class Deciding(Section):
     kind_confidence: float = Field(default=0.6, ge=0, le=1)
     qualified_statuses: tuple[str, ...] = ("qualifiee",)
@@ -394,6 +438,7 @@ class Settings(Section):
     sending: Sending = Sending()
     deciding: Deciding = Deciding()
     fetching: Fetching = Fetching()
+    trust: Trusting = Trusting()
     signatures: Signatures = Signatures()
     alerting: Alerting = Alerting()
     web: Web = Web()

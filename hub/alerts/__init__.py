@@ -7,9 +7,10 @@ and `/metrics` all show this list. A database that is away is itself an alert (`
 
 from __future__ import annotations
 
+from hub.alerts.alert import Alert, when
 from hub.alerts.facts import Certificates, Facts, Gatherer, Shown
 from hub.alerts.log import AlertLog
-from hub.alerts.rules import CODES, Alert, alerts_of, database_away, database_full, of_certificates, when
+from hub.alerts.rules import CODES, alerts_of, database_away, database_full, of_certificates
 
 __all__ = [
     "CODES",

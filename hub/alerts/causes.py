@@ -5,12 +5,27 @@ from __future__ import annotations
 # The first beginning that fits. (beginnings of codes, cause, what to do)
 _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
-        ("certificate-expired", "certificate-not-yet"),
+        ("peer-revoked",),
+        "le certificat de l'opérateur a été révoqué par son autorité",
+        "joignez l'opérateur par un autre moyen : il doit le remplacer",
+    ),
+    (
+        ("peer-revocation-unknown",),
+        "rien ne prouve que le certificat de l'opérateur n'est pas révoqué (listes et OCSP inaccessibles)",
+        "vérifiez que cette machine atteint les sites de l'autorité (pare-feu, fetching.proxy)",
+    ),
+    (
+        ("peer-no-name", "peer-other-name", "peer-other-pin"),
+        "le certificat de l'opérateur ne porte pas le nom du serveur, ou n'est pas celui de pin",
+        "lisez l'alerte peer-refused (hub status) : elle dit les noms qu'il porte, son empreinte et que faire",
+    ),
+    (
+        ("certificate-expired", "certificate-not-yet", "peer-expired", "peer-not-yet"),
         "le certificat présenté par l'opérateur n'est pas valable à cette date",
         "vérifiez l'heure de cette machine, puis prévenez l'opérateur",
     ),
     (
-        ("certificate-",),
+        ("certificate-", "peer-"),
         "le certificat présenté par l'opérateur n'est pas reconnu",
         "vérifiez ca_file et server_name dans hub.yaml, et n'acceptez rien d'autre avant d'avoir joint l'opérateur",
     ),

@@ -1,7 +1,8 @@
 """Gathers what the alerts and the metrics are made of.
 
-In: the spool, the records, the certificate files that the settings name. Out: `Facts`, one moment. Failures: Temporary
-(database away); a certificate that cannot be read is left out (`hub check` and the watcher's error tell it).
+In: the spool, the records, the certificate files that the settings name, what `hub.trust` keeps. Out: `Facts`, one
+moment. Failures: Temporary (database away); a certificate that cannot be read is left out (`hub check` and the
+watcher's error tell it).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from hub.alerts.peers import Met, MetGatherer
 from hub.errors import Misconfigured
 from hub.records import Overdue, Silence, SqlRecords
 from hub.settings import Secret, Settings
@@ -20,6 +22,7 @@ from hub.spool.lookout import Look
 from hub.trust.tls import CertificateFacts, certificate_facts
 
 NO_SILENCE = Silence()
+NOBODY_MET = Met()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """`decisions`: open lines of the work list; `silence`: recipients without news; `counts`: messages by state and
-    `sent`: recipients by rung, both empty when not asked for."""
+    """`decisions`: open lines of the work list; `met`: servers, and lists of their authorities; `silence`: recipients
+    without news; `counts`: messages by state and `sent`: recipients by rung, both empty when not asked for."""
 
     look: Look
     decisions: int
     certificates: tuple[Shown, ...]
+    met: Met = NOBODY_MET
     silence: Silence = NO_SILENCE
     counts: Mapping[str, int] = field(default_factory=dict)
     sent: Mapping[str, int] = field(default_factory=dict)
@@ -53,6 +57,7 @@ class Gatherer:
         self._spool = spool
         self._records = records
         self._certificates = Certificates(settings)
+        self._met = MetGatherer(settings.data_dir / "trust")
 
     async def facts(self, at: datetime, *, counted: bool = True) -> Facts:
         """To count the messages by state costs 0.1 s for a million of them; no alert needs it."""
@@ -63,6 +68,7 @@ class Gatherer:
             look=await self._spool.look(at, at - self._alerting.carried_within, at - self._alerting.finished_within),
             decisions=await self._records.decisions(),
             certificates=await asyncio.to_thread(self._certificates.shown),
+            met=await asyncio.to_thread(self._met.gather, at),
             silence=await self._records.silence(since, overdue),
             counts=await self._spool.counts() if counted else {},
             sent=await self._records.standing(since) if counted else {},

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.alerts.rules import Alert
+from hub.alerts.alert import Alert
 
 
 @dataclass(frozen=True, slots=True)

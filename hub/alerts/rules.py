@@ -9,12 +9,12 @@ in the future was left by a clock that has been put back, and proves no more tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
+from hub.alerts.alert import Alert, day, when
 from hub.alerts.causes import cause_of
 from hub.alerts.facts import Facts, Shown
+from hub.alerts.peers import of_peers
 from hub.settings import Mailbox, Settings
 from hub.spool.ledger import Reckoned
 from hub.spool.lookout import Look
@@ -34,23 +34,14 @@ CODES = (
     "carrying-late",
     "carrying-long",
     "sendings-silent",
+    "peer-refused",
+    "revocation-unknown",
+    "crl-stale",
     "certificate-expired",
     "certificate-not-yet",
     "certificate-ends-soon",
     "certificate-other-site",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """`code` is stable, for monitoring; `subject` what it is about, "" for the whole hub. `is_urgent`: something does
-    not work now; else something will not work soon."""
-
-    code: str
-    text: str
-    is_urgent: bool = True
-    subject: str = ""
-    since: datetime | None = None
 
 
 def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ...]:
@@ -59,6 +50,7 @@ def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ..
         *(alert for mailbox in settings.mailboxes for alert in _of_mailbox(settings, mailbox, facts.look, at)),
         *_of_carrying(settings, facts.look, at),
         *_of_sendings(settings, facts),
+        *of_peers(settings, facts.met, at),
         *of_certificates(settings, facts.certificates, at),
     ]
     return tuple(sorted(raised, key=lambda alert: not alert.is_urgent))
@@ -267,16 +259,6 @@ def _certificate(shown: Shown, code: str, text: str, *, is_urgent: bool = True, 
 
 
 # --- words
-
-
-def when(at: datetime, settings: Settings) -> str:
-    """The site's local time, to the minute."""
-    return at.astimezone(ZoneInfo(settings.site.timezone)).strftime("%d/%m/%Y à %H:%M")
-
-
-def day(at: datetime, settings: Settings) -> str:
-    """The site's local day."""
-    return at.astimezone(ZoneInfo(settings.site.timezone)).strftime("%d/%m/%Y")
 
 
 def _span(span: timedelta) -> str:

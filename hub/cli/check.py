@@ -24,6 +24,7 @@ from hub.errors import HubError, Misconfigured, Temporary
 from hub.raw import Whole
 from hub.settings import Mailbox, Settings
 from hub.spool.marker import belong
+from hub.trust.authorities import authorities_of, name_of
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context, server_context
 from hub.wiring import make_cell, now, password_of
@@ -70,7 +71,7 @@ def check(site: SiteOption = HERE) -> None:
     print(f"Tout est en ordre : {boxes} boîte(s) aux lettres, règles et types de documents valides.")
     if not boxes:
         print("Aucune boîte aux lettres n'est encore réglée dans hub.yaml : le hub n'a rien à relever.")
-    for text in (*warnings, *_fonts(settings), *(alarm.text for alarm in raised)):
+    for text in (*warnings, *_trust(settings), *_fonts(settings), *(alarm.text for alarm in raised)):
         print(f"À prévoir : {text}")
 
 
@@ -119,7 +120,28 @@ def _password(mailbox: Mailbox) -> None:
 
 def _context(settings: Settings, mailbox: Mailbox) -> ssl.SSLContext:
     operator = settings.operator_of(mailbox)
-    return client_context(operator, mailbox.certificate or operator.certificate)
+    authorities = authorities_of(operator, settings.trust, is_test=mailbox.test)
+    return client_context(operator, mailbox.certificate or operator.certificate, authorities.anchors)
+
+
+def _trust(settings: Settings) -> tuple[str, ...]:
+    """Who is believed less strictly than MSSanté asks, by a decision of the site's (ECO.1.1.6, ECO.1.1.10)."""
+    remarks = []
+    for operator in settings.operators:
+        if all(box.test for box in settings.mailboxes if box.operator == operator.name):
+            continue
+        others = authorities_of(operator, settings.trust, is_test=False).others
+        if others:
+            remarks.append(
+                f"{operator.ca_file}:1 - l'opérateur {operator.name} est reconnu par d'autres autorités que l'IGC-Santé"
+                f" ({', '.join(map(name_of, others))}). Pour un opérateur MSSanté, retirez ca_file de hub.yaml."
+            )
+        if operator.revocation == "off":
+            remarks.append(
+                f"opérateur {operator.name} : revocation est à off, un certificat révoqué serait accepté. Retirez ce "
+                "réglage dès que possible."
+            )
+    return tuple(remarks)
 
 
 def _door(settings: Settings) -> None:

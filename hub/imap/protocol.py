@@ -106,7 +106,9 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
             self._fail_in_tls(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fail(ConnectionLost("reset" if exc else "closed"))
+        code = "reset" if exc else "closed"
+        is_in_handshake = self.layer is not None and not self.layer.is_established  # some servers say no more than this
+        self.fail(ConnectionLost(f"tls-{code}" if is_in_handshake else code))
 
     def send(self, line: str, scrub: str | None = None) -> None:
         self.write(line.encode("ascii") + b"\r\n")

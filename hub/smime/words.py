@@ -58,6 +58,7 @@ SENTENCES = {
     "votre administrateur.",
     "weak-certificate": "Un certificat de la chaîne utilise une clé ou un procédé trop faible : il ne prouve rien. "
     "Prévenez l'expéditeur.",
+    "revoked": f"Le certificat du signataire a été révoqué par son autorité : il ne prouve plus rien. {_CALL}",
     "wrong-usage": "Le certificat du signataire n'est pas prévu pour signer des courriels. Prévenez l'expéditeur ; "
     "s'il s'agit d'un certificat d'organisation attendu, votre administrateur peut compléter signatures.purposes.",
     # the author

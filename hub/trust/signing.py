@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hub.errors import Misconfigured
 from hub.settings import Secret
+from hub.trust.chain import has_issued
 
 _PUBLIC = "Un certificat de signature du hub ne peut pas être utilisé."
 _PEM = b"-----BEGIN "
@@ -160,7 +161,7 @@ def _chain(leaf: x509.Certificate, others: tuple[x509.Certificate, ...], file: P
     chain: list[x509.Certificate] = []
     below = leaf
     while below.issuer != below.subject and len(chain) < _DEEPEST:
-        above = next((one for one in others if _issued(one, below)), None)
+        above = next((one for one in others if has_issued(one, below)), None)
         if above is None:
             break
         chain.append(above)
@@ -171,13 +172,3 @@ def _chain(leaf: x509.Certificate, others: tuple[x509.Certificate, ...], file: P
         why = f"il manque le certificat de l'autorité qui a émis celui-ci ({leaf.issuer.rfc4514_string()})"
         raise _wrong(file, f"{why} : ajoutez-le à chain_file, sinon les destinataires ne pourront rien vérifier")
     return tuple(one for one in chain if one.issuer != one.subject)
-
-
-def _issued(above: x509.Certificate, below: x509.Certificate) -> bool:
-    if above.subject != below.issuer:
-        return False
-    try:
-        below.verify_directly_issued_by(above)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True

@@ -1,10 +1,11 @@
 """TLS contexts: towards an operator, who we trust and with which certificate we show ourselves; of our own doors.
 
-An operator and a client certificate from the settings flow in, an `ssl.SSLContext` flows out. Trust is the operator's
-`ca_file` alone, never the system store (ECO.1.1.10); TLS >= 1.2 with the operator's suites (ECO.1.1.1, 1.1.3). The
-client certificate is PEM or PKCS#12, those encrypted with RC2-40 or 3DES included (mssante.md §7.4): `cryptography`
-brings an OpenSSL that still reads them. A file that is absent, wrong or locked raises Misconfigured, with its name
-and the reason. Clear keys never reach a disk: OpenSSL wants a path, it gets one in memory (memfd, Linux).
+An operator and a client certificate from the settings flow in, an `ssl.SSLContext` flows out. Trust is in the anchors
+given alone (`hub.trust.authorities`), never in the system store (ECO.1.1.10); TLS >= 1.2 with the operator's suites
+(ECO.1.1.1, 1.1.3). The client certificate is PEM or PKCS#12, those encrypted with RC2-40 or 3DES included (mssante.md
+§7.4): `cryptography` brings an OpenSSL that still reads them. A file that is absent, wrong or locked raises
+Misconfigured, with its name and the reason. Clear keys never reach a disk: OpenSSL wants a path, it gets one in memory
+(memfd, Linux).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from hub.errors import Misconfigured
-from hub.settings import Operator, Secret
+from hub.settings import Operator, Secret, Trusting
+from hub.trust.authorities import authorities_of
 
 _PEM = b"-----BEGIN "
 _MOST = 1024**2  # a certificate, a key or a bundle of authorities; the whole IGC-Santé chain has 20 KB
@@ -39,8 +41,11 @@ class CertificateFacts:
     not_after: datetime
 
 
-def client_context(operator: Operator, certificate: Secret | None) -> ssl.SSLContext:
-    """The context for connections to `operator`, showing `certificate` (None: no client certificate).
+def client_context(
+    operator: Operator, certificate: Secret | None, anchors: tuple[bytes, ...] | None = None
+) -> ssl.SSLContext:
+    """The context for connections to `operator`, showing `certificate` (None: no client certificate). `anchors` (DER):
+    whom to believe; None: those of the operator for a mailbox that is none of the test branch.
 
     Raises Misconfigured.
     """
@@ -48,14 +53,16 @@ def client_context(operator: Operator, certificate: Secret | None) -> ssl.SSLCon
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_3 if operator.tls13 else ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False  # a certificate without SAN is refused, everywhere alike (RH-09)
-    # Whatever stands in ca_file is an anchor, an intermediate authority too: a site may trust only
-    # "IGC-SANTE ELEMENTAIRE ORGANISATIONS" and not all that hangs below its root (RH-05).
+    # An intermediate authority may be an anchor: "IGC-SANTE ELEMENTAIRE ORGANISATIONS" is believed, and not all that
+    # hangs below its root (RH-05).
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         context.set_ciphers(operator.ciphers)  # TLS 1.2 and below; the suites of TLS 1.3 are all sound
     except ssl.SSLError:
         raise Misconfigured(f"operator {operator.name}: ciphers: OpenSSL knows none of these suites") from None
-    _trust(context, operator.ca_file)
+    if anchors is None:
+        anchors = authorities_of(operator, Trusting(), is_test=False).anchors
+    context.load_verify_locations(cadata=b"".join(anchors))
     if certificate is not None:
         _show(context, certificate)
     return context
@@ -90,19 +97,6 @@ def certificate_facts(certificate: Secret) -> CertificateFacts:
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
     )
-
-
-def _trust(context: ssl.SSLContext, ca_file: Path) -> None:
-    raw = _read(ca_file)
-    try:
-        if _PEM in raw:
-            context.load_verify_locations(cafile=str(ca_file))
-        else:
-            context.load_verify_locations(cadata=raw)  # DER, as the ANS publishes its authorities (.cer)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise _wrong(ca_file, f"no authority can be read ({_reason(error)})") from None
-    if not context.cert_store_stats()["x509"]:
-        raise _wrong(ca_file, "holds no certificate of an authority")
 
 
 def _show(context: ssl.SSLContext, certificate: Secret) -> None:

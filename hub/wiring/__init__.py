@@ -26,6 +26,7 @@ from hub.database import Database
 from hub.errors import Misconfigured, Temporary
 from hub.imap.filer import Box, ImapFiler
 from hub.message import Limits
+from hub.ports import Reader
 from hub.records import SqlRecords
 from hub.records.users import SqlUsers
 from hub.sentcopies import SentCopies
@@ -36,6 +37,7 @@ from hub.spool import BlobStore, SqlSpool
 from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
+from hub.wiring.reading import CompletingReader
 from hub.wiring.rulebook import LiveRulebook, sent_folders
 from hub.wiring.signers import load_signers, trust_of
 from hub.wiring.ways import Ways
@@ -99,7 +101,7 @@ class House:
             spool=self.spool,
             records=self.records,
             blobs=self.blobs,
-            reader=cell,
+            reader=self._make_reader(cell),
             papers=cell,
             sender=sender,
             copies=SentCopies(filer=filer, folder_of=sent_folders(settings).get, blobs=self.blobs),
@@ -118,6 +120,10 @@ class House:
             receipt_return_path=lambda address: address if keep_path else "",
         )
 
+    def _make_reader(self, cell: Cell) -> Reader:
+        anchors = trust_of(self.settings).anchors
+        return CompletingReader(cell, anchors, self.ways.vetting.revocation, now) if anchors else cell
+
     async def close(self) -> None:
         """Stop the child processes, close connections. Safe to call twice."""
         if self._cell is not None:
@@ -126,6 +132,7 @@ class House:
             await self._sender.close()
         if self._filer is not None:
             await self._filer.close()
+        await self.ways.vetting.close()
         self.database.close()
 
 

@@ -7,15 +7,22 @@ renewed meanwhile is used without a restart (RH-01, RH-12).
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
-from hub.ports import FindWay, Way
+from hub.ports import Clock, FindWay, Way
 from hub.settings import Endpoint, Mailbox, Operator, Settings
 from hub.trust.tls import client_context
+from hub.wiring.vetting import Vetting
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Ways:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock = _now) -> None:
         self._settings = settings
+        self.vetting = Vetting(settings, clock)
 
     def imap(self, mailbox: Mailbox) -> FindWay:
         operator = self._settings.operator_of(mailbox)
@@ -28,5 +35,8 @@ class Ways:
     async def _way(self, endpoint: Endpoint, operator: Operator, mailbox: Mailbox) -> Way:
         """Raises Misconfigured."""
         certificate = mailbox.certificate or operator.certificate
-        context = await asyncio.to_thread(client_context, operator, certificate)  # it reads files
-        return Way(endpoint=endpoint, context=context)
+        authorities = await asyncio.to_thread(self.vetting.authorities_of, operator, is_test=mailbox.test)
+        context = await asyncio.to_thread(client_context, operator, certificate, authorities.anchors)
+        context.check_hostname = False  # `vet` compares: it can tell which names the certificate carries
+        vet = self.vetting.of(operator, mailbox, endpoint, authorities)
+        return Way(endpoint=endpoint, context=context, vet=vet, names_are_checked=False)

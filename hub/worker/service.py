@@ -26,6 +26,7 @@ from hub.spool.incarnation import of_this_process
 from hub.wiring import House, now
 from hub.wiring.door import keep_open
 from hub.worker.actors import Hints
+from hub.worker.lists import keep_lists
 from hub.worker.lookout import Lookout
 from hub.worker.watching import Watching, boot_time
 
@@ -76,6 +77,7 @@ class Service:
         tasks = [asyncio.create_task(self._watching.run(stop), name="watching")]
         tasks += [asyncio.create_task(self._sweeping(stop), name="sweep")]
         tasks += [asyncio.create_task(self._lookout.run(stop), name="lookout")]
+        tasks += [asyncio.create_task(keep_lists(self._house.ways.vetting, stop), name="lists")]
         if self._has_door:
             tasks += [asyncio.create_task(self._door_kept_open(stop), name="door")]
         tasks += [

@@ -67,6 +67,7 @@ class Bal:
         box = {"name": BOX, "address": address, "operator": "operateur", "password_file": str(dovecot.password_file())}
         self.settings = Settings.model_validate(
             {
+                "data_dir": dovecot.folder,
                 "site": {"product_reference": "ESSAI1"},
                 "operators": [operator.model_dump()],
                 "mailboxes": [box | more],

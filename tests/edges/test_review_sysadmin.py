@@ -100,7 +100,18 @@ def told(result: Result, site: Path) -> str:
 def test_a_right_site_is_in_order(site: Path) -> None:
     result = run("check", site=site)
     assert (result.exit_code, "Tout est en ordre : 1 boîte" in result.output) == (0, True), result.output
-    assert "À prévoir" not in result.output
+    (remark,) = [line for line in result.output.splitlines() if line.startswith("À prévoir")]
+    assert "reconnu par d'autres autorités que l'IGC-Santé" in remark  # its operator is none of MSSanté
+
+
+def test_an_operator_of_igc_sante_is_no_remark_and_one_that_is_never_asked_for_is(site: Path) -> None:
+    file = site / "hub.yaml"
+    text = "\n".join(line for line in file.read_text().splitlines() if "ca_file" not in line) + "\n"
+    file.write_text(text)
+    result = run("check", site=site)
+    assert (result.exit_code, "À prévoir" in result.output) == (0, False), result.output
+    file.write_text(text.replace("name: operateur", "name: operateur\n    revocation: off", 1))
+    assert "un certificat révoqué serait accepté" in run("check", site=site).output
 
 
 def _add(text: str) -> Callable[[Path], None]:
@@ -198,7 +209,7 @@ def test_a_certificate_that_ends_soon_is_told(site: Path, authority: Authority, 
     assert result.exit_code == 0
     assert f"(dans {int(days)} jour(s))" in result.output
     ending(authority, own_leaf, 31)
-    assert "À prévoir" not in run("check", site=site).output
+    assert "jour(s)" not in run("check", site=site).output
 
 
 def test_the_certificate_of_another_structure_is_told(site: Path) -> None:

@@ -13,7 +13,7 @@ from hub import configuration
 from hub.errors import Misconfigured
 from hub.message import Limits
 from hub.ports import SentFolder
-from hub.settings import Settings, Web, load_settings
+from hub.settings import Endpoint, Operator, Point, Settings, Web, load_settings
 from hub.wiring.rulebook import policy_of, sent_folders
 from tests.unit.routing_samples import CONFIG
 
@@ -262,3 +262,21 @@ def test_what_is_filed_where_follows_the_settings(tmp_path: Path) -> None:
     kept = text.replace("ca_file: ca.pem", "ca_file: ca.pem\n    sent_copies: true")
     assert sent_folders(loaded(tmp_path, kept)) == {"un": SentFolder("auto", is_kept_by_operator=True)}
     assert policy_of(loaded(tmp_path, kept)).copied == frozenset()
+
+
+@pytest.mark.parametrize("pin", ["AB:" * 31 + "ab", "ab" * 32])
+def test_a_pin_is_a_fingerprint_in_either_writing(pin: str) -> None:
+    endpoint = Endpoint(host="localhost", port=143, tls="starttls")
+    written = {"name": "operateur", "imap": endpoint, "smtp": endpoint}
+    assert Operator.model_validate({**written, "pin": pin}).pins == {"ab" * 32}
+    assert Operator.model_validate({**written, "pin": [pin, "cd" * 32]}).pins == {"ab" * 32, "cd" * 32}
+    assert Operator.model_validate(written).pins == frozenset()
+    for wrong in (pin[1:], pin + "a", "", ["zz" * 32]):
+        with pytest.raises(ValidationError, match="SHA-256 fingerprint"):
+            Operator.model_validate({**written, "pin": wrong})
+
+
+@pytest.mark.parametrize("url", ["https://a.example/a.crl", "ldap://a.example", "http://a b", "file:///etc/passwd"])
+def test_a_point_is_asked_by_http(url: str) -> None:
+    with pytest.raises(ValidationError):
+        Point(authority="AC", crl=url)
