@@ -44,7 +44,7 @@ mailboxes:
 {boxes}watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
 spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 5s, lease: {lease}s}}
 working: {{processes: {processes}, threads: 4}}
-log_level: warning
+log_level: debug
 """
 
 

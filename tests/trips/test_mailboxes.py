@@ -18,11 +18,12 @@ from hub.sandbox.people import HOSPITAL, usagers_csv
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.postfix import Postfix, running_postfix
 from tests.pki import Authority
+from tests.quiet import password
 from tests.trips.house import DOMAIN, Site, wait_for
 
 WORKING = ("certificat", "ancien-p12", "motdepasse")
 DOWN = ("inconnu", "faux-mot-de-passe", "eteint", "autre-autorite")
-PASSWORD = "motdepasse-fictif-p12"
+PASSWORD = password("motdepasse-fictif-p12")
 
 
 def address(name: str) -> str:
@@ -105,7 +106,7 @@ def _settings(folder: Path, by_certificate: Dovecot, by_password: Dovecot, postf
     lines += [
         "watching: {poll: 2s, backoff_first: 1s, backoff_most: 2s}",
         "spooling: {sweep_every: 1s, retry_first: 1s}",
-        "log_level: warning",
+        "log_level: debug",
     ]
     return "\n".join(lines) + "\n"
 
