@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -163,18 +164,21 @@ def password(text: str) -> str:
     return text
 
 
-def add_people(values: Iterable[Any]) -> None:
+def add_people(values: Iterable[Any], depth: int = 2) -> None:
     """Whoever stands in the constants of a module: identities, usagers, persons, alone or in tuples."""
     for value in values:
-        if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
-            add_people(value)
-        elif hasattr(value, "identity"):
-            add_people([value.identity])
-        elif hasattr(type(value), "__dataclass_fields__"):
-            told = {name: getattr(value, name, None) for name in type(value).__dataclass_fields__}
-            if "birth_name" in told:
-                SECRETS.add_matricule(told["ins"])
-                SECRETS.add_name(told["birth_name"], told.get("used_name"), told.get("used_given"))
-                SECRETS.add_name(told.get("first_given"), told.get("given_names"))
-            elif {"family", "given"} <= told.keys():
-                SECRETS.add_name(told["family"], told["given"])
+        if type(value) in (tuple, list) and depth:
+            add_people(value, depth - 1)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            _add_person(value, {field.name for field in dataclasses.fields(value)})
+
+
+def _add_person(somebody: Any, knows: set[str]) -> None:
+    if "identity" in knows:
+        add_people([somebody.identity])
+    elif "birth_name" in knows:
+        SECRETS.add_matricule(somebody.ins)
+        SECRETS.add_name(somebody.birth_name, somebody.used_name, somebody.first_given, somebody.given_names)
+        SECRETS.add_name(getattr(somebody, "used_given", None))
+    elif {"family", "given"} <= knows:
+        SECRETS.add_name(somebody.family, somebody.given)
