@@ -37,6 +37,7 @@ class Man:
     clear: bytes = b""
     has_tls: bool = False
     read_under_tls: bytes = b""  # by the impostor, of what the client said
+    _yes: asyncio.Future[bytes] | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -51,7 +52,7 @@ class Man:
         self._tasks.add(task)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         pumps = [
-            asyncio.ensure_future(self._up(reader, writer, far_reader, far_writer)),
+            asyncio.ensure_future(self._up(reader, writer, far_writer)),
             asyncio.ensure_future(self._down(far_reader, writer)),
         ]
         try:
@@ -62,17 +63,12 @@ class Man:
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             for one in (writer, far_writer):
                 with contextlib.suppress(OSError, RuntimeError):
                     one.transport.abort()
 
     async def _up(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        far_reader: asyncio.StreamReader,
-        far_writer: asyncio.StreamWriter,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far_writer: asyncio.StreamWriter
     ) -> None:
         while said := await reader.read(65536):
             if not self.has_tls and said.startswith(TLS_RECORD):
@@ -80,36 +76,37 @@ class Man:
             if not self.has_tls:
                 self.clear += said
                 if self.meddling.impostor is not None and b"STARTTLS" in said.upper():
-                    await self._pretend(said, reader, writer, far_reader, far_writer)
+                    await self._pretend(said, reader, writer, far_writer)
                     return
                 said = self.meddling.up(said)
             far_writer.write(said)
             await far_writer.drain()
 
     async def _down(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while said := await self._next(far_reader):
+        while said := await far_reader.read(65536):
+            if self._yes is not None and not self._yes.done():
+                self._yes.set_result(said)
+                continue
             writer.write(said if self.has_tls else self.meddling.down(said))
             await writer.drain()
         writer.close()
-
-    async def _next(self, far_reader: asyncio.StreamReader) -> bytes:
-        return await far_reader.read(65536)
 
     async def _pretend(
         self,
         said: bytes,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        far_reader: asyncio.StreamReader,
         far_writer: asyncio.StreamWriter,
     ) -> None:
-        """The server's own yes reaches the client (by `_down`); then two TLS connections instead of one."""
-        far_writer.write(said)
-        await asyncio.sleep(0.3)
+        """The server's own yes reaches the client; then there are two TLS connections instead of one."""
         assert self.meddling.impostor is not None
-        self.has_tls = True
-        await writer.start_tls(self.meddling.impostor)
+        self._yes = asyncio.get_running_loop().create_future()
+        far_writer.write(said)
+        yes = await self._yes
         await far_writer.start_tls(self.meddling.upstream or ssl.create_default_context(), server_hostname="localhost")
+        self.has_tls = True
+        writer.write(yes)
+        await writer.start_tls(self.meddling.impostor)  # nothing is read between the two
         while said := await reader.read(65536):
             self.read_under_tls += said
             far_writer.write(said)
