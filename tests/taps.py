@@ -35,6 +35,8 @@ def attach(ears: Hears) -> None:
         ("hub.trust.keys.KeyRing", "__init__", _keys),
         ("hub.records.passwords.Passwords", "hash", _password),
         ("hub.records.passwords.Passwords", "_check", _password),
+        ("hub.imap.opening.Credentials", "__init__", _login),
+        ("hub.smtp.route.Route", "__init__", _login),
         ("hub.web.app.SafeHeaders", "__call__", _page),
         ("hub.trust.fetching.Fetcher", "_answered", _url),
         ("tests.edges.pages", "_answer", _url_of_a_process),
@@ -108,6 +110,11 @@ def _keys(ears: Hears, honest: Honest, ring: Any, keys: Any, *more: Any) -> None
 def _password(ears: Hears, honest: Honest, passwords: Any, word: str | bytes, *more: Any) -> Any:
     SECRETS.add_password(word if isinstance(word, str) else word.decode("utf-8", "replace"))
     return honest(passwords, word, *more)
+
+
+def _login(ears: Hears, honest: Honest, made: Any, *more: Any, **named: Any) -> None:
+    honest(made, *more, **named)
+    SECRETS.add_password(made.password)
 
 
 def _mail(ears: Hears, honest: Honest, client: Any, sender: str, to: Any, raw: Any, *more: Any, **named: Any) -> Any:
