@@ -106,7 +106,7 @@ def _settings(folder: Path, by_certificate: Dovecot, by_password: Dovecot, postf
     lines += [
         "watching: {poll: 2s, backoff_first: 1s, backoff_most: 2s}",
         "spooling: {sweep_every: 1s, retry_first: 1s}",
-        "log_level: debug",
+        "log_level: warning",
     ]
     return "\n".join(lines) + "\n"
 
