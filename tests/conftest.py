@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.listening import EARS, Listening
 from tests.pki import Authority
 
 # No time limit for an example: a busy machine is no fault of the hub (each test has pytest's own).
@@ -15,6 +16,10 @@ hypothesis.settings.register_profile("hub", deadline=None, suppress_health_check
 hypothesis.settings.load_profile("hub")
 
 PROJECT_ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Listening(EARS), "listening")
 
 
 def missing(reason: str) -> None:

@@ -12,6 +12,8 @@ import struct
 import zipfile
 from collections.abc import Iterable
 
+from tests.quiet import SECRETS
+
 CRLF = b"\r\n"
 FROM = "Dr Camille EXEMPLE <camille.exemple@ch-fictif.mssante.fr>"
 TO = "esms@maison-fictive.mssante.fr"
@@ -31,6 +33,7 @@ def block(headers: Headers) -> bytes:
 
 def mail(*, body: bytes = b"Bonjour.\r\n", headers: Headers = (), subject: str = "Essai", **root: str | None) -> bytes:
     """A whole mail: the usual headers (each may be replaced or removed by keyword, `from_=None`), then `headers`."""
+    SECRETS.add_subject(subject)
     usual: dict[str, str | None] = {
         "from_": FROM,
         "to": TO,

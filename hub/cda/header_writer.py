@@ -70,7 +70,7 @@ def header(piece: Piece, codes: Codes) -> str:
             *(tag("templateId", root=root) for root in (*_TEMPLATES, model)),
             written_id("id", piece.unique_id),
             coded("code", piece.type_code),
-            text_tag("title", " ".join(piece.title.split())),
+            text_tag("title", piece.shown_title),
             tag("effectiveTime", value=created),
             coded("confidentialityCode", piece.confidentiality[0]),
             tag("languageCode", code="fr-FR"),

@@ -192,7 +192,7 @@ def _entry(shelved: Shelved, lot: Lot, codes: Codes) -> str:
         _slot("size", str(len(shelved.raw))),
         _slot("sourcePatientId", _source_cx(who)),
         _slot("sourcePatientInfo", *_traits(who)),
-        _label("Name", " ".join(piece.title.split())),
+        _label("Name", piece.shown_title),
         *(own.author("urn:uuid:93606bcf-9494-43ec-9b4e-a7748d1a838d", author) for author in piece.authors),
         own.coded("urn:uuid:41a5887f-8865-4c09-adf7-e362475b143a", kind) if kind else "",
         own.coded("urn:uuid:f0306f51-975f-434e-a61c-c59651d33983", piece.type_code),
@@ -227,7 +227,7 @@ def _submission_set(lot: Lot, first: Piece, set_id: str, codes: Codes) -> str:
     return tag(
         "RegistryPackage",
         _slot("submissionTime", utc(lot.sent_at)),
-        _label("Name", " ".join(first.title.split())),
+        _label("Name", first.shown_title),
         is_a_set,
         own.author("urn:uuid:a7058bb9-b4e4-4307-ba5b-e3f0ab85e12d", lot.sender),
         own.coded("urn:uuid:aa543740-bdda-424e-8c96-df4873be8500", lot.sender.structure.activity),

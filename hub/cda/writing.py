@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hub.cda.xml import tidy
 from hub.message import Action, Coded, LocalId, Usager
 
 PERSONS = "1.2.250.1.71.4.2.1"  # authority of PS_IdNat: professionals and systems
@@ -210,6 +211,11 @@ class Piece:
     custodian: Structure | None = None
     recipients: tuple[Recipient, ...] = ()
     confidentiality: tuple[Coded, ...] = (NORMAL,)
+
+    @property
+    def shown_title(self) -> str:
+        """As it is written: what a reader will show of it, the label of its type when that is nothing."""
+        return tidy(self.title) or self.type_code.label
 
     @property
     def issuer(self) -> Structure:

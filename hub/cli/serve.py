@@ -120,9 +120,11 @@ def stop_asked() -> asyncio.Event:
 
 
 def start_logging(settings: Settings) -> None:
-    """Logs go to standard error, for the journal of the system. Ids, codes and reasons only (RH-81)."""
+    """Logs go to standard error, for the journal of the system. Ids, codes and reasons only (RH-81): of libraries only
+    warnings and errors, whatever `log_level` says, since their debug lines quote what they carry (addresses, URLs,
+    headers with keys)."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"
+        level=max(logging.WARNING, level), format="%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"
     )
-    for noisy in ("aioimaplib", "alembic", "dramatiq"):  # their debug lines quote what they carry
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("hub").setLevel(level)

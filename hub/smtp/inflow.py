@@ -51,6 +51,12 @@ class Inflow:
             self._is_paused = True
             self.transport.pause_reading()
 
+    def forget(self) -> None:
+        """What nobody took yet was never sent."""
+        self._ahead.clear()
+        self._pieces, self._size, self._tail = [], 0, b""
+        self._resume()
+
     async def line(self) -> bytes:
         """The next line without its end. Raises Refused: it ends in a bare LF, holds a bare CR, or is too long."""
         searched = 0

@@ -73,9 +73,14 @@ class Conversation(SMTP):  # type: ignore[misc]
     # --- the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called again when the handshake of STARTTLS is done, before anything that came under TLS."""
         is_first = self._original_transport is None
         super().connection_made(transport)
         self._inflow.transport = self.transport
+        if not is_first:
+            # While "220" waited for a client that did not read, clear bytes may still have come: they are nobody's
+            # (RFC 3207 §4.2, CVE-2011-0411).
+            self._inflow.forget()
         if is_first:
             name = transport.get_extra_info("peername")
             self._peer = str(name[0]) if name else "local"

@@ -32,11 +32,12 @@ from hub.trust.tls import server_context
 from tests.edges.ports import free_port
 from tests.edges.spools import SqlBench
 from tests.pki import Authority
+from tests.quiet import SECRETS, password
 
 DOMAIN = "mecs.mssante.example"
 SECRETARIAT, DIRECTION = f"secretariat@{DOMAIN}", f"direction@{DOMAIN}"
 ASE, DOCTOR = "ase@departement.mssante.example", "medecin@hopital.mssante.example"
-PASSWORD = "quatre mots sans rapport"
+PASSWORD = password("quatre mots sans rapport")
 BOXES = (Box(name="secretariat", address=SECRETARIAT), Box(name="direction", address=DIRECTION, test=True))
 LIMITS = Limits(
     message_most=2 * 1024**2,
@@ -63,7 +64,9 @@ def mail(
     head = f"From: Secretariat <{author}>\r\nTo: <{ASE}>\r\nSubject: [dossier 1234] essai\r\n"
     if message_id is not None:
         head += f"Message-ID: {message_id}\r\n"
-    return f"{head}\r\n{body}".encode()
+    raw = f"{head}\r\n{body}".encode()
+    SECRETS.add_mail(raw)
+    return raw
 
 
 @dataclass

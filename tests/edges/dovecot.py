@@ -28,6 +28,7 @@ from hub import settings
 from tests.conftest import missing
 from tests.edges.ports import free_port
 from tests.pki import Authority, Leaf
+from tests.quiet import SECRETS, password
 
 Mode = Literal["certificate", "password"]
 
@@ -117,7 +118,7 @@ service auth {{
 class Dovecot:
     """A running server. Ports are on 127.0.0.1; its certificate names `localhost` and 127.0.0.1."""
 
-    PASSWORD = "motdepasse-fictif"
+    PASSWORD = password("motdepasse-fictif")
 
     folder: Path
     authority: Authority
@@ -197,6 +198,7 @@ class Dovecot:
         """Put messages into INBOX as a delivery agent does (Maildir: tmp, then renamed into new)."""
         maildir = self.maildir(address)
         for raw in raws:
+            SECRETS.add_mail(raw)
             self._delivered += 1
             name = f"{time.time_ns() // 1000}.N{self._delivered}.localhost"
             (maildir / "tmp" / name).write_bytes(raw)
@@ -228,6 +230,7 @@ class Dovecot:
 
     def append(self, address: str, raw: bytes, folder: str = "INBOX", flags: str = "") -> None:
         """Put a message into a folder by IMAP APPEND."""
+        SECRETS.add_mail(raw)
         with self.other_client(address) as client:
             assert client.append(folder, flags, "", raw)[0] == "OK"
 

@@ -20,8 +20,9 @@ from tests.edges.ports import free_port
 from tests.edges.rabbitmq import RabbitmqServer, running_rabbitmq
 from tests.edges.redis import running_redis
 from tests.pki import Authority
+from tests.quiet import password
 
-PASSWORD = "motdepasse-fictif-é"
+PASSWORD = password("motdepasse-fictif-é")
 
 
 @contextmanager

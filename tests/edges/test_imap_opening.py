@@ -17,6 +17,9 @@ from hub.ports import Way
 from tests.edges.scripted_imap import Peer, scripted, server_context
 from tests.edges.sessions import ADDRESS, opened
 from tests.pki import Authority
+from tests.quiet import password
+
+PASSWORD = password("motdepasse-fictif")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ async def test_without_a_clean_starttls_nothing_is_sent(
     async with scripted(script) as server:
         with pytest.raises((PeerRefused, ConnectionLost), match=code):
             await opened(
-                server.port, authority.client_context(), Credentials("plain", ADDRESS, "secret"), "starttls", patience=2
+                server.port, authority.client_context(), Credentials("plain", ADDRESS, PASSWORD), "starttls", patience=2
             )
         await asyncio.sleep(0.05)
         assert {line.split(" ")[1] for line in server.heard if line.isascii() and " " in line} <= {
@@ -81,7 +84,7 @@ async def test_nothing_is_said_to_whom_the_vetting_refuses(authority: Authority)
         endpoint = settings.Endpoint(host="localhost", port=server.port, tls="implicit")
         way = Way(endpoint=endpoint, context=authority.client_context(), vet=vet)
         with pytest.raises(PeerRefused, match="peer-revoked") as raised:
-            await open_session(way, Credentials("plain", ADDRESS, "secret"), 5, 5)
+            await open_session(way, Credentials("plain", ADDRESS, PASSWORD), 5, 5)
     assert "révoqué" in raised.value.public
     assert seen == [ssl.PEM_cert_to_DER_cert(leaf.certificate.read_text())]
     assert server.heard == []
@@ -130,9 +133,9 @@ async def test_a_refused_authentication_says_whether_it_passes(
 
     async with scripted(script, server_context(authority.issue("auth", "localhost"))) as server:
         with pytest.raises(kind) as raised:
-            await opened(server.port, authority.client_context(), Credentials("plain", ADDRESS, "secret"))
+            await opened(server.port, authority.client_context(), Credentials("plain", ADDRESS, PASSWORD))
         assert getattr(raised.value, "code", "") == code
-        assert "secret" not in str(raised.value)
+        assert PASSWORD not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ async def test_a_port_that_nobody_serves_is_a_lost_connection(authority: Authori
 async def test_no_secret_and_no_address_is_logged(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with scripted(Peer.log_in, server_context(authority.issue("quiet", "localhost"))) as server:
-        (await opened(server.port, authority.client_context(), Credentials("plain", ADDRESS, "topsecret"))).close()
-    encoded = base64.b64encode(f"\0{ADDRESS}\0topsecret".encode()).decode()
-    for word in ("topsecret", ADDRESS, encoded):
+        (await opened(server.port, authority.client_context(), Credentials("plain", ADDRESS, PASSWORD))).close()
+    encoded = base64.b64encode(f"\0{ADDRESS}\0{PASSWORD}".encode()).decode()
+    for word in (PASSWORD, ADDRESS, encoded):
         assert word not in caplog.text

@@ -17,7 +17,10 @@ from hub.settings import Endpoint, Mailbox, Operator, Secret, Settings, Signatur
 from hub.smime.signing import Signer, sign
 from hub.trust.signing import SigningKey, load_anchors, load_signing_key
 from hub.wiring.signers import load_signers
+from tests.quiet import password
 from tests.signers import AT, AUTHOR, ENTITY, Authority, Holder, self_signed
+
+PASSWORD = password("motdepasse-fictif-p12")
 
 RSA, EC = Authority("rsa"), Authority("ec")
 SIGNER, CURVE = RSA.signer(), EC.signer()
@@ -75,10 +78,10 @@ def test_pkcs12_is_read_with_the_ciphers_of_old_too(tmp_path: Path, options: tup
 def packed(folder: Path, holder: Holder, *options: str) -> Secret:
     made = written(folder, holder)
     assert made.key_file is not None
-    (folder / "motdepasse").write_text("secret\n", encoding="utf-8")
+    (folder / "motdepasse").write_text(f"{PASSWORD}\n", encoding="utf-8")
     subprocess.run(
         ["openssl", "pkcs12", "-export", "-in", made.file, "-inkey", made.key_file, "-out", folder / "a.p12",
-         "-passout", "pass:secret", *options],
+         "-passout", f"pass:{PASSWORD}", *options],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     return Secret(file=folder / "a.p12", password_file=folder / "motdepasse")

@@ -357,7 +357,7 @@ submission:
   implicit_port: {port}
   messages_a_minute: 100000
   messages_an_hour: 100000
-log_level: warning
+log_level: debug
 """
 
 

@@ -30,8 +30,9 @@ from hub.settings import Endpoint, Operator, Secret
 from hub.trust.tls import certificate_facts, client_context
 from tests.conftest import missing
 from tests.pki import Authority, Leaf
+from tests.quiet import password
 
-PASSWORD = "mot de passé"
+PASSWORD = password("mot de passé")
 
 
 @pytest.fixture(scope="module")

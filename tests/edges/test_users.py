@@ -17,10 +17,11 @@ from hub.records.passwords import Passwords
 from hub.records.users import FREE_FAILURES, WAIT_MOST, SqlUsers
 from tests.edges.engines import database, database_url, postgres_template, sqlite_template
 from tests.edges.spools import MovableClock
+from tests.quiet import password
 
 __all__ = ["database", "database_url", "postgres_template", "sqlite_template"]
 
-PASSWORD = "quatre mots sans rapport"
+PASSWORD = password("quatre mots sans rapport")
 WRONG = b"faux faux faux faux"
 
 

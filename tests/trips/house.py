@@ -18,10 +18,12 @@ from pathlib import Path
 
 import psutil
 
+from hub import journal
 from hub.settings import load_settings
 from hub.wiring import House, open_house
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.postfix import Postfix, running_postfix
+from tests.listening import EARS
 from tests.pki import Authority
 
 DOMAIN = "mssante.example"
@@ -44,7 +46,7 @@ mailboxes:
 {boxes}watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
 spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 5s, lease: {lease}s}}
 working: {{processes: {processes}, threads: 4}}
-log_level: warning
+log_level: debug
 """
 
 
@@ -215,6 +217,15 @@ def running_site(
             yield site
         finally:
             site.stop()
+            if not database_url.startswith("sqlite"):
+                _hear_journal(site)
+
+
+def _hear_journal(site: Site) -> None:
+    """What the ears of the suite cannot find in a file of the test's folder."""
+    with site.opened() as house:
+        entries = house.database.read_now(lambda c: journal.entries(c, last=100_000))
+    EARS.hear("journal of a site", "\n".join(f"{entry.action} {entry.request} {entry.answer}" for entry in entries))
 
 
 def packages() -> str:

@@ -28,6 +28,7 @@ from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.ports import free_port
 from tests.edges.postfix import running_postfix
 from tests.pki import Authority
+from tests.quiet import password
 from tests.signers import Authority as SigningAuthority
 from tests.signers import Holder
 from tests.trips.house import DOMAIN, Site, wait_for
@@ -37,7 +38,7 @@ TEAM = f"equipe@mecs.{DOMAIN}"  # people read it; the mailbox of the direction i
 ASE, DOCTOR = f"ase@departement.{DOMAIN}", f"medecin@hopital.{DOMAIN}"
 NOBODY = f"inconnu@departement.{DOMAIN}"  # Postfix knows no such mailbox
 MEMBERS = tuple(f"{name}.{DOMAIN}" for name in ("mecs", "departement", "hopital"))
-PASSWORD = "quatre mots sans rapport"
+PASSWORD = password("quatre mots sans rapport")
 PRODUCT = "ESSAI1"
 SITE_NAME = "MECS d'essai (fictive)"
 FINESS = "990000029"
@@ -62,7 +63,7 @@ deciding: {{member_domains: [{members}]}}
 watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
 spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 1s, lease: {lease}s}}
 working: {{processes: 1, threads: 4}}
-log_level: warning
+log_level: debug
 sending: {{evidence_within: {evidence_within}s}}
 """
 _OPERATOR = """\

@@ -19,6 +19,7 @@ import pytest
 
 from bench.letters import letters
 from hub.sandbox.people import usagers_csv
+from tests.listening import EARS
 from tests.trips.house import HOME, Site, running_site, wait_for
 
 ALERT = "alert ledger-differs (dossiers)"
@@ -45,6 +46,11 @@ class Monitor:
         self._address = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> tuple[int, str]:
+        status, text = self._asked(path)
+        EARS.hear(f"answer of hub web to {path}", text)
+        return status, text
+
+    def _asked(self, path: str) -> tuple[int, str]:
         try:
             with urllib.request.urlopen(self._address + path, timeout=30) as answer:
                 return answer.status, answer.read().decode()

@@ -18,11 +18,12 @@ from hub.sandbox.people import HOSPITAL, usagers_csv
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.postfix import Postfix, running_postfix
 from tests.pki import Authority
+from tests.quiet import password
 from tests.trips.house import DOMAIN, Site, wait_for
 
 WORKING = ("certificat", "ancien-p12", "motdepasse")
 DOWN = ("inconnu", "faux-mot-de-passe", "eteint", "autre-autorite")
-PASSWORD = "motdepasse-fictif-p12"
+PASSWORD = password("motdepasse-fictif-p12")
 
 
 def address(name: str) -> str:

@@ -83,6 +83,12 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@pytest.mark.parametrize(("title", "shown"), [("  Note\n du  soir ", "Note du soir"), ("No\u202ete", "Note")])
+def test_a_title_is_written_as_it_will_be_shown(title: str, shown: str) -> None:
+    assert piece(title=title).shown_title == shown
+    assert piece(title="\u202a").shown_title == piece().type_code.label
+
+
 @given(pieces())
 @settings(max_examples=examples(150))
 def test_the_reader_reads_back_what_was_written_and_doubts_nothing(written: Piece) -> None:
@@ -90,7 +96,7 @@ def test_the_reader_reads_back_what_was_written_and_doubts_nothing(written: Piec
     (document,) = archive.documents
     assert (archive.defects, document.defects) == ((), ())
     assert document.patient == identity_of(written)
-    assert document.title == " ".join(written.title.split())
+    assert document.title == written.shown_title
     assert document.unique_id == written.unique_id
     assert (document.set_id, document.version, document.action) == (
         written.set_id,
