@@ -377,12 +377,34 @@ class Trusting(Section):
     )
 
 
+class Membership(Section):
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s@]{1,400}$")
+    file: Path | None = None
+    every: Period = timedelta(hours=6)
+    stale_after: Period = timedelta(days=3)
+    shrink_most: int = Field(default=20, ge=0, le=100)
+    signature: Literal["required", "when_present", "off"] = "when_present"
+    signer: str | None = Field(default=None, min_length=1, max_length=200)
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_asked_for_before_it_is_stale(self) -> Self:
+        if self.stale_after <= self.every:
+            raise configuration.Misplaced([(("stale_after",), "stale_after must be longer than every")])
+        return self
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a list is to be had from somewhere."""
+        return self.url is not None or self.file is not None
+
+
 class Deciding(Section):
     kind_confidence: float = Field(default=0.6, ge=0, le=1)
     qualified_statuses: tuple[str, ...] = ("qualifiee",)
     birth_place_required: bool = False
     order_grace: Duration = timedelta(minutes=10)
-    member_domains: tuple[str, ...] = ()
+    member_domains: tuple[Annotated[str, Field(pattern=r"^[^\s@.]+(\.[^\s@.]+)+$")], ...] = ()
     unknown_previous: Literal["file", "hold"] = "file"
 
 
@@ -439,6 +461,7 @@ class Settings(Section):
     deciding: Deciding = Deciding()
     fetching: Fetching = Fetching()
     trust: Trusting = Trusting()
+    members: Membership = Membership()
     signatures: Signatures = Signatures()
     alerting: Alerting = Alerting()
     web: Web = Web()

@@ -19,6 +19,7 @@ from hub.records import Overdue, Silence, SqlRecords
 from hub.settings import Secret, Settings
 from hub.spool import SqlSpool
 from hub.spool.lookout import Look
+from hub.trust.members_kept import KeptMembers, Standing
 from hub.trust.tls import CertificateFacts, certificate_facts
 
 NO_SILENCE = Silence()
@@ -45,6 +46,7 @@ class Facts:
     decisions: int
     certificates: tuple[Shown, ...]
     met: Met = NOBODY_MET
+    members: Standing | None = None  # of the list of member domains
     silence: Silence = NO_SILENCE
     counts: Mapping[str, int] = field(default_factory=dict)
     sent: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Gatherer:
         self._records = records
         self._certificates = Certificates(settings)
         self._met = MetGatherer(settings.data_dir / "trust")
+        self._members = KeptMembers(settings.data_dir / "trust") if settings.members.is_listed else None
 
     async def facts(self, at: datetime, *, counted: bool = True) -> Facts:
         """To count the messages by state costs 0.1 s for a million of them; no alert needs it."""
@@ -69,6 +72,7 @@ class Gatherer:
             decisions=await self._records.decisions(),
             certificates=await asyncio.to_thread(self._certificates.shown),
             met=await asyncio.to_thread(self._met.gather, at),
+            members=await asyncio.to_thread(self._members.standing) if self._members is not None else None,
             silence=await self._records.silence(since, overdue),
             counts=await self._spool.counts() if counted else {},
             sent=await self._records.standing(since) if counted else {},

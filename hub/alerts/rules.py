@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from hub.alerts.alert import Alert, day, when
 from hub.alerts.causes import cause_of
 from hub.alerts.facts import Facts, Shown
+from hub.alerts.members import of_members
 from hub.alerts.peers import of_peers
 from hub.settings import Mailbox, Settings
 from hub.spool.ledger import Reckoned
@@ -41,6 +42,8 @@ CODES = (
     "certificate-not-yet",
     "certificate-ends-soon",
     "certificate-other-site",
+    "members-bad",
+    "members-stale",
 )
 
 
@@ -52,6 +55,7 @@ def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ..
         *_of_sendings(settings, facts),
         *of_peers(settings, facts.met, at),
         *of_certificates(settings, facts.certificates, at),
+        *of_members(settings, facts.members, at),
     ]
     return tuple(sorted(raised, key=lambda alert: not alert.is_urgent))
 

@@ -19,6 +19,7 @@ from hub.cli import (
     journal,
     keys,
     ledger,
+    members,
     release,
     send,
     sent,
@@ -43,7 +44,7 @@ app = typer.Typer(
 
 for group in (
     *(start, check, serve, explain, show, release, send, sent, usagers, users, journal, keys, status, ledger),
-    *(hosts, database, web, demo),
+    *(members, hosts, database, web, demo),
 ):
     group.register(app)
 

@@ -10,14 +10,15 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import typer
 
 from hub import configuration, migrations
-from hub.alerts import Certificates, of_certificates
+from hub.alerts import Alert, Certificates, of_certificates
+from hub.alerts.members import of_members
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
 from hub.database import Database
 from hub.errors import HubError, Misconfigured, Temporary
@@ -28,6 +29,7 @@ from hub.trust.authorities import authorities_of, name_of
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context, server_context
 from hub.wiring import make_cell, now, password_of
+from hub.wiring.members import LiveMembers, anchors_of
 from hub.wiring.rulebook import load_rulebook
 from hub.wiring.signers import load_signers, trust_of
 from hub.worker.broker import make_broker
@@ -44,7 +46,9 @@ def check(site: SiteOption = HERE) -> None:
     settings = settings_of(site)
     report = _Report(settings_file(site))
     report.look(("key_file",), lambda: _keys(settings.key_file))
-    report.look(("routes_file",), lambda: load_rulebook(settings))
+    members = LiveMembers(settings)
+    report.look(("routes_file",), lambda: load_rulebook(settings, members.current()))
+    report.look(("members", "ca_file"), lambda: anchors_of(settings))
     for number, mailbox in enumerate(settings.mailboxes):
         report.look(("mailboxes", number, "password_file"), partial(_password, mailbox))
     for number, operator in enumerate(settings.operators):
@@ -60,7 +64,10 @@ def check(site: SiteOption = HERE) -> None:
     report.look(("data_dir",), lambda: _belongs(settings))
     if report.look(("codes_dir",), lambda: _codes(settings)):
         report.look(("reading", "memory"), lambda: asyncio.run(_reader(settings)))
-    raised = list(of_certificates(settings, Certificates(settings).shown(), now()))
+    raised = [
+        *of_certificates(settings, Certificates(settings).shown(), now()),
+        *_of_list(settings, members),
+    ]
     report.problems += [alarm.text for alarm in raised if alarm.is_urgent]
     if report.problems:
         print("Configuration à corriger :")
@@ -71,7 +78,13 @@ def check(site: SiteOption = HERE) -> None:
     print(f"Tout est en ordre : {boxes} boîte(s) aux lettres, règles et types de documents valides.")
     if not boxes:
         print("Aucune boîte aux lettres n'est encore réglée dans hub.yaml : le hub n'a rien à relever.")
-    for text in (*warnings, *_trust(settings), *_fonts(settings), *(alarm.text for alarm in raised)):
+    for text in (
+        *warnings,
+        *_trust(settings),
+        *_fonts(settings),
+        *remarks_on_members(settings, members),
+        *(alarm.text for alarm in raised),
+    ):
         print(f"À prévoir : {text}")
 
 
@@ -111,6 +124,27 @@ def _fonts(settings: Settings) -> tuple[str, ...]:
         f"police absente : {', '.join(absent)}. Un envoi sans PDF joint ne pourra pas être préparé : installez "
         "fonts-dejavu-core, ou réglez sending.font_file et sending.bold_font_file.",
     )
+
+
+def _of_list(settings: Settings, members: LiveMembers) -> tuple[Alert, ...]:
+    try:
+        return tuple(of_members(settings, members.kept.standing(), now()))
+    except OSError:  # of data_dir, which is told already
+        return ()
+
+
+def remarks_on_members(settings: Settings, members: LiveMembers) -> Iterator[str]:
+    """What does not fit between the site and the list of member domains."""
+    if settings.members.is_listed and members.kept.stamp() is None:
+        yield "aucune liste blanche n'a encore été obtenue : lancez « hub members refresh » (ou « hub serve »)."
+    for mailbox in settings.mailboxes:
+        if not mailbox.test and not members.current().has(mailbox.address):
+            near = ", ".join(members.current().nearest(mailbox.address))
+            alike = f" Y ressemblent : {near}." if near else ""
+            yield (
+                f"le domaine de la boîte {mailbox.name} n'est pas dans la liste blanche : on ne pourra pas lui écrire."
+                f"{alike} Vérifiez address, ou demandez à l'opérateur quand son domaine sera déclaré."
+            )
 
 
 def _password(mailbox: Mailbox) -> None:

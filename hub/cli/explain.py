@@ -26,7 +26,8 @@ from hub.errors import Damaged, HubError, Misconfigured, Temporary
 from hub.message import Door, Envelope, ParsedMessage, Thought
 from hub.settings import Settings, default_config_dir, with_absolute_paths
 from hub.wiring import House, make_cell, now
-from hub.wiring.rulebook import load_rulebook
+from hub.wiring.members import LiveMembers
+from hub.wiring.rulebook import start_rulebook
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +79,7 @@ def _settings(site: Path) -> Settings:
 async def _explain_all(files: list[Path], settings: Settings, mailbox: str | None, test: bool, as_json: bool) -> int:
     """How many files could not be read."""
     house = _house(settings)
-    ground = Ground(make_cell(settings), load_rulebook(settings), house)
+    ground = Ground(make_cell(settings), start_rulebook(settings, LiveMembers(settings)), house)
     failed = 0
     try:
         for file in files:
@@ -127,7 +128,8 @@ async def _explain(file: Path, ground: Ground, mailbox: str | None, test: bool, 
 
 
 def _print(file: str, parsed: ParsedMessage, thought: Thought, as_json: bool, rulebook: routing.Rulebook) -> None:
+    members = rulebook.policy.members
     if as_json:
-        print(json.dumps(story_json.as_json(file, parsed, thought), ensure_ascii=False))
+        print(json.dumps(story_json.as_json(file, parsed, thought, members), ensure_ascii=False))
     else:
-        story.tell(Console(), file, parsed, thought, rulebook.catalogue.label)
+        story.tell(Console(), file, parsed, thought, rulebook.catalogue.label, members)

@@ -22,8 +22,11 @@ from hub import trip
 from hub.cli import story
 from hub.cli.show import STEP_STATES, known
 from hub.cli.site import HERE, SiteOption, opened_with_reader
+from hub.domains import Members
 from hub.errors import Permanent
+from hub.message import Refusal
 from hub.ports import Submission
+from hub.routing.reasons import recipient_outside
 from hub.settings import Mailbox, Settings
 from hub.smtp.answers import checked_address
 from hub.wiring import House, new_message_id
@@ -71,8 +74,18 @@ async def _send(site: Path, sender: str, to: list[str], subject: str, words: str
         summary = await known(house, message_id)
         print(f"message {message_id}")
         print(SAID.get(summary.state, "Le hub s'en charge :"))
-        for step in await house.spool.steps(message_id):
+        steps = await house.spool.steps(message_id)
+        for step in steps:
             print(f"  - {story.in_words(step.step)} : {STEP_STATES.get(step.state, step.state)}")
+        if not any(isinstance(step.step, Refusal) for step in steps):  # which says it already
+            _tell_strangers(recipients, house.members.current())
+
+
+def _tell_strangers(recipients: tuple[str, ...], members: Members) -> None:
+    """Some of several recipients: the letter tells them too, and is in the mailbox only."""
+    for one in recipients:
+        if not members.has(one):
+            print(f"Rien n'est parti pour {one}. {recipient_outside(one, members).text}")
 
 
 def _mailbox(settings: Settings, named: str) -> Mailbox:

@@ -20,7 +20,8 @@ from hub.errors import Misconfigured
 from hub.settings import Settings
 from hub.wiring import open_house
 from hub.wiring.door import keep_open
-from hub.wiring.rulebook import load_rulebook
+from hub.wiring.members import LiveMembers
+from hub.wiring.rulebook import start_rulebook
 from hub.worker.actors import CarryingWorker, Hints
 from hub.worker.service import Service
 
@@ -76,7 +77,9 @@ def door(site: SiteOption = HERE) -> None:
 def _run(site: Path, host_name: str | None, processes: int | None, has_door: bool) -> None:
     settings = settings_of(site)
     start_logging(settings)
-    load_rulebook(settings)  # wrong rules are told here and now, not by a worker that cannot start
+    start_rulebook(
+        settings, LiveMembers(settings)
+    )  # wrong rules are told here and now, not by a worker that cannot start
     house = open_house(settings)
 
     async def run() -> None:

@@ -126,7 +126,8 @@ async def _tell_contents(console: Console, house: House, message_id: str, save: 
     if thought is None:
         story.tell_contents(console, parsed)
     else:
-        story.tell_found(console, "contenu", parsed, thought, hub.rulebook().catalogue.label)
+        rulebook = hub.rulebook()
+        story.tell_found(console, "contenu", parsed, thought, rulebook.catalogue.label, rulebook.policy.members)
         console.print(f"\n[bold]La règle[/] : {escape(thought.plan.rule)}")
 
 

@@ -23,6 +23,10 @@ site:
   finess: ""
   product_reference: ""      # X-MSS-NIL : la référence produit remise par la plate-forme Convergence (ECO.2.4.3)
 
+# La liste blanche (domaines de l'espace de confiance), telle que l'ANS la publie ; « hub members » la montre.
+members:
+  url: "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
+
 # operators:
 #   - name: operateur
 #     imap: {{host: imap.operateur.mssante.fr, port: 143, tls: starttls}}

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hub import routing
+from hub.domains import Members, domain_of
 from hub.message import (
     Composition,
     Delivery,
@@ -54,9 +55,9 @@ INS_STATUSES = {
 Label = Callable[[str | None], str]  # the catalogue's name of a kind
 
 
-def tell(console: Console, title: str, parsed: ParsedMessage, thought: Thought, label: Label) -> None:
+def tell(console: Console, title: str, parsed: ParsedMessage, thought: Thought, label: Label, members: Members) -> None:
     """The whole trip in plain French: what was found, each rule tried, the plan."""
-    tell_found(console, title, parsed, thought, label)
+    tell_found(console, title, parsed, thought, label, members)
     tell_rules(console, thought)
     console.print("\n[bold]Le plan[/] :")
     for number, step in enumerate(thought.plan.steps, 1):
@@ -65,10 +66,13 @@ def tell(console: Console, title: str, parsed: ParsedMessage, thought: Thought, 
         console.print("  rien à faire : le message est noté et conservé.")
 
 
-def tell_found(console: Console, title: str, parsed: ParsedMessage, thought: Thought, label: Label) -> None:
-    """What the message holds, what it is, whose it is."""
+def tell_found(
+    console: Console, title: str, parsed: ParsedMessage, thought: Thought, label: Label, members: Members
+) -> None:
+    """What the message holds, from where, what it is, whose it is."""
     console.rule(escape(title), align="left")
     console.print(f"De : {escape(parsed.from_address or '(inconnu)')}    À : {escape(', '.join(parsed.to))}")
+    console.print(f"Expéditeur : {escape(standing_in_words(parsed.from_address or '', members))}")
     console.print(f"Objet : {escape(parsed.subject or '(sans objet)')}")
     tell_signature(console, parsed, thought.verdict or parsed.verdict)
     tell_contents(console, parsed)
@@ -78,6 +82,18 @@ def tell_found(console: Console, title: str, parsed: ParsedMessage, thought: Tho
     for reason in found.reasons:
         console.print(f"  · {escape(reason.text)}")
     tell_match(console, thought)
+
+
+def standing_in_words(address: str, members: Members) -> str:
+    """Whether an author is of the trust space (RH-38), with the operators of the domain."""
+    if not members.is_known:
+        return "appartenance à l'espace de confiance non vérifiée (aucune liste blanche en usage)"
+    member = members.of(address)
+    if member is None:
+        domain = domain_of(address) if "@" in address else ""
+        return f"HORS de l'espace de confiance ({domain or 'domaine inconnu'})"
+    by = f" : {', '.join(member.organisations)}" if member.organisations else ", ajouté par le site"
+    return f"membre de l'espace de confiance ({member.name}{by})"
 
 
 def tell_signature(console: Console, parsed: ParsedMessage, verdict: Verdict | None) -> None:

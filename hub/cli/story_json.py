@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hub.domains import Members, compared, domain_of
 from hub.encoding import step_name
 from hub.message import (
     Archive,
@@ -26,7 +27,7 @@ from hub.message import (
 )
 
 
-def as_json(file: str, parsed: ParsedMessage, thought: Thought) -> dict[str, Any]:
+def as_json(file: str, parsed: ParsedMessage, thought: Thought, members: Members) -> dict[str, Any]:
     """The object that docs/explain.md documents."""
     loose = [document for document in parsed.documents if document.archive is None]
     return {
@@ -40,6 +41,7 @@ def as_json(file: str, parsed: ParsedMessage, thought: Thought) -> dict[str, Any
             "defects": [_defect(defect) for defect in parsed.defects],
             "attachments": [_attachment(leaf) for leaf in parsed.attachments],
         },
+        "sender": _sender(parsed.from_address or "", members),
         "archives": [_archive(archive) for archive in parsed.archives],
         "documents": [_document(document) for document in loose],
         "signature": {
@@ -72,6 +74,15 @@ def as_json(file: str, parsed: ParsedMessage, thought: Thought) -> dict[str, Any
                 for tried in thought.plan.tried
             ],
         },
+    }
+
+
+def _sender(address: str, members: Members) -> dict[str, Any]:
+    member = members.of(address)
+    return {
+        "domain": compared(domain_of(address)) if "@" in address else None,
+        "member": members.standing(address),
+        "operators": list(member.organisations) if member is not None else [],
     }
 
 

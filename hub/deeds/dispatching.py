@@ -12,11 +12,12 @@ from datetime import timedelta
 
 from hub import compose, receipts, routing
 from hub.deeds.composing import composed
-from hub.deeds.own import sent
+from hub.deeds.own import leads_outside, sent
 from hub.deeds.world import Carriage, Hub
 from hub.errors import Damaged, Permanent, Temporary, UncertainDelivery
 from hub.message import Deferred, Delivery, Done, Failed, News, Outcome, Rung, Sending, SentTo, Uncertain
 from hub.ports import DsnAsked, Effect, OpenStep
+from hub.receipts.failures import OUTSIDE
 from hub.sentcopies import has_left
 
 log = logging.getLogger("hub.deeds")
@@ -67,6 +68,8 @@ async def _handed_over(
     letterhead = hub.letterhead(sending.mailbox)
     if letterhead is None:
         return Failed("no mailbox to send from"), Rung.FAILED, ""
+    if leads_outside(recipient, hub):
+        return Failed("outside the trust space"), Rung.FAILED, OUTSIDE
     mail = await compose.as_it_is(await hub.blobs.open(sending.sha256))
     try:
         ask = DsnAsked(envelope_id=receipts.envelope_id(sending, recipient))

@@ -18,6 +18,8 @@ async def sent(opened: OpenStep, step: Receipt | Delivery, message: Carriage, hu
     letterhead = hub.letterhead(envelope.mailbox)
     if letterhead is None or envelope.mailbox is None:
         return Failed("no mailbox to send from")
+    if isinstance(step, Delivery) and step.content in ("copy", "notice") and leads_outside(step.recipient, hub):
+        return Failed("outside the trust space")
     outgoing_id = opened.outgoing_id or hub.new_message_id(letterhead.address)
     if not opened.is_staged:
         await hub.spool.stage(envelope.id, opened.number, "sending", outgoing_id)
@@ -30,6 +32,11 @@ async def sent(opened: OpenStep, step: Receipt | Delivery, message: Carriage, hu
         return Failed(error.private)
     except Temporary as error:
         return Deferred(hub.clock() + (error.retry_in or hub.retry_in(opened.attempts)), error.private)
+
+
+def leads_outside(recipient: str, hub: Hub) -> bool:
+    """Looked at once more when something is about to leave: the list may have changed since it was planned (RH-71)."""
+    return not hub.rulebook().policy.members.has(recipient)
 
 
 async def _answered(step: Delivery, message: Carriage, hub: Hub) -> str | None:

@@ -1,7 +1,7 @@
 """Why a sending failed and what a secretary does then, in plain French, from the code that a report gave.
 
 Statuses are enhanced codes (RFC 3463), SMTP replies (RFC 5321; mssante.md §5.5 lists those that operators give),
-integration codes (900 to 906), or one of the two words below.
+integration codes (900 to 906), or one of the words below.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from hub.receipts.dsn import enhanced_in, reply_in
 
 REFUSED = "refused"  # an integration that failed without a code
 DELETED = "deleted"  # thrown away unread
+OUTSIDE = "outside"  # its domain left the trust space before the mail left us
 
 CALL = "Téléphonez au destinataire pour savoir s'il l'a reçu."
 _RETRY = "Vérifiez l'adresse dans l'annuaire, puis renvoyez, ou téléphonez au destinataire."
@@ -32,6 +33,11 @@ _FAILURES = (  # the first that fits
         (DELETED,),
         "le message a été supprimé sans avoir été ouvert",
         "Assurez-vous par téléphone que le destinataire a bien l'information.",
+    ),
+    _Failure(
+        (OUTSIDE,),
+        "son domaine n'est pas, ou n'est plus, dans l'espace de confiance MSSanté",
+        "Cherchez l'adresse MSSanté du destinataire dans l'annuaire, ou transmettez par un autre moyen sûr.",
     ),
     _Failure(
         ("902", "903", "904", "905"),
@@ -78,7 +84,7 @@ def why(status: str) -> str:
     failure = _failure_of(status)
     if failure is None:
         return f"le message a été refusé ({status})" if status else "le message n'a pas été remis"
-    return failure.cause if status == DELETED else f"{failure.cause} ({status})"
+    return failure.cause if status in (DELETED, OUTSIDE) else f"{failure.cause} ({status})"
 
 
 def remedy(status: str) -> str:

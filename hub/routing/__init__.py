@@ -16,7 +16,7 @@ from hub.routing.match import identities
 from hub.routing.plan import think
 from hub.routing.reasons import reason, sentence
 from hub.routing.replies import answer_of, answered_ids, asked_by, usager_named
-from hub.routing.rulebook import Policy, Rulebook, make_rulebook
+from hub.routing.rulebook import Policy, Rulebook, make_rulebook, strangers, with_members
 from hub.routing.rules import Route
 from hub.routing.submissions import think_submission
 from hub.routing.tags import untagged
@@ -46,9 +46,11 @@ __all__ = [
     "released",
     "report_keys",
     "sentence",
+    "strangers",
     "think",
     "think_submission",
     "untagged",
     "usager_named",
     "waits_for_older",
+    "with_members",
 ]

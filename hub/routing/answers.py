@@ -10,7 +10,7 @@ from __future__ import annotations
 from hub.integration import official_label
 from hub.message import Envelope, Hold, ParsedMessage, Receipt, Step
 from hub.routing.reasons import reason
-from hub.routing.rulebook import Policy, is_member
+from hub.routing.rulebook import Policy
 
 
 def receipt_steps(
@@ -59,7 +59,7 @@ def _return_path(envelope: Envelope, parsed: ParsedMessage) -> str | None:
 def _doubt(addresses: list[str], return_path: str | None, policy: Policy) -> str | None:
     if len(addresses) > 1:
         return "receipt-several-addresses"
-    if not is_member(addresses[0], policy.member_domains):
+    if not policy.members.has(addresses[0]):
         return "receipt-outside"
     if return_path is None:
         return "receipt-no-return-path"

@@ -25,7 +25,7 @@ from hub.message import (
 from hub.routing import versions
 from hub.routing.answers import receipt_steps
 from hub.routing.reasons import reason
-from hub.routing.rulebook import Policy, Rulebook, is_member
+from hub.routing.rulebook import Policy, Rulebook
 from hub.routing.rules import Route, conditions_of, first_match
 from hub.routing.tidings import is_own_letter, tidings_of
 from hub.routing.view import Seen, View, facts_of, sender_of, view_of
@@ -98,7 +98,7 @@ def _deeds(seen: Seen, view: View, route: Route, policy: Policy) -> _Deeds:
 def _doubts(seen: Seen, view: View, route: Route, policy: Policy) -> tuple[Reason, ...]:
     """Why the rule may not have its way; nothing for a rule that holds the message anyway, except what to tell."""
     reasons = [reason(defect.code) for defect in view.grave]
-    if not view.is_automatic and not is_member(sender_of(seen), policy.member_domains):
+    if not view.is_automatic and not policy.members.has(sender_of(seen)):
         reasons.append(reason("sender-outside"))
     if view.is_automatic and route.then.note and view.classification.confidence < policy.kind_confidence:
         reasons.append(reason("doubtful-auto-reply"))
@@ -110,7 +110,7 @@ def _doubts(seen: Seen, view: View, route: Route, policy: Policy) -> tuple[Reaso
 def _code(view: View, seen: Seen, policy: Policy, otherwise: int | None = None) -> int | None:
     """What the sender is told when nothing is filed: the official code, if there is one, else `otherwise`. Nobody
     outside the trust space is told anything."""
-    if not is_member(sender_of(seen), policy.member_domains):
+    if not policy.members.has(sender_of(seen)):
         return None
     return view.match.code or otherwise
 

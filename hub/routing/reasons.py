@@ -6,6 +6,7 @@ that has no sentence of its own (a newer reader, an older spool) still gives one
 
 from __future__ import annotations
 
+from hub.domains import Members
 from hub.message import Reason
 
 _ASK_SENDER = "Demandez à l'expéditeur de le renvoyer."
@@ -286,3 +287,13 @@ def sentence(code: str) -> str:
 
 def reason(code: str) -> Reason:
     return Reason(code, sentence(code))
+
+
+def recipient_outside(recipient: str, members: Members) -> Reason:
+    """Why nothing leaves for a stranger, and which members' domains its own resembles."""
+    near, said = members.nearest(recipient), sentence("recipient-outside")
+    if not near:
+        return Reason("recipient-outside", said)
+    alike = "Domaine ressemblant" if len(near) == 1 else "Domaines ressemblants"
+    told = f"{said} {alike} de cet espace : {', '.join(near)}. Vérifiez l'adresse auprès du destinataire."
+    return Reason("recipient-outside", told)

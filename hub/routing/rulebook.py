@@ -6,12 +6,13 @@ path message`: unknown keys, and what `slips` finds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any, Literal
 
 from hub import configuration
+from hub.domains import NO_MEMBERS, Members, domain_of
 from hub.errors import Misconfigured
 from hub.routing.catalogue import Catalogue, load_catalogue
 from hub.routing.rules import NumberedRoute, Route, RoutesFile, Then
@@ -20,13 +21,13 @@ from hub.routing.slips import Named, slips
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The settings that the mind obeys. `member_domains` empty: the sender's domain is not checked."""
+    """The settings that the mind obeys. `members` without a list: no domain is checked."""
 
     kind_confidence: float = 0.6
     qualified_statuses: frozenset[str] = frozenset({"qualifiee"})
     birth_place_required: bool = False
     unknown_previous: Literal["file", "hold"] = "file"
-    member_domains: frozenset[str] = frozenset()
+    members: Members = NO_MEMBERS
     own_addresses: frozenset[str] = frozenset()
     public_url: str = ""  # where the pages of the hub are shown, "" when they are not
     unsigned_domains: frozenset[str] = frozenset()  # of recipients to whom nothing is signed unless a rule says so
@@ -64,16 +65,20 @@ def make_rulebook(
     routes_name: str,
     policy: Policy,
     mailbox_names: frozenset[str],
+    *,
+    takes_outside: bool = False,
 ) -> Rulebook:
     """The rulebook of two texts. Raises Misconfigured with every error of the first wrong file, one a line.
 
-    `mailbox_names` empty: names of mailboxes are not checked (a rulebook tried without a site)."""
+    `mailbox_names` empty: names of mailboxes are not checked (a rulebook tried without a site). `takes_outside`: an
+    address outside the trust space is no error (`strangers` tells them): the list changes without the rules, and the
+    rest of them must go on."""
     catalogue = load_catalogue(types_text, types_name)
     tree = configuration.parse_yaml(routes_text, routes_name)
     file = configuration.validate(RoutesFile, tree, routes_name)
     named = Named(kinds=frozenset(catalogue.kinds), mailboxes=mailbox_names)
-    outside = partial(_address_fault, policy=policy)
-    errors = [*slips("rules", file.rules, named, outside), *slips("submissions", file.submissions, named, outside)]
+    wrong = partial(_address_fault, policy=policy, takes_outside=takes_outside)
+    errors = [*slips("rules", file.rules, named, wrong), *slips("submissions", file.submissions, named, wrong)]
     if errors:
         lines = sorted((configuration.line_of(tree, path), f"{_dotted(path)} {text}") for path, text in errors)
         raise Misconfigured("\n".join(f"{routes_name}:{line} {text}" for line, text in lines))
@@ -92,29 +97,38 @@ def make_rulebook(
     )
 
 
+def with_members(rulebook: Rulebook, members: Members) -> Rulebook:
+    """The same rules under another list."""
+    return replace(rulebook, policy=replace(rulebook.policy, members=members))
+
+
+def strangers(rulebook: Rulebook) -> tuple[str, ...]:
+    """Each domain of a rule to which nothing may leave, with the rule and its line; fit for a log."""
+    return tuple(
+        f"line {numbered.line}, {numbered.route.name}: {fault}"
+        for numbered in (*rulebook.routes, *rulebook.submissions)
+        for address in (*numbered.route.then.copy_to, *numbered.route.then.notify)
+        if (fault := _outside(domain_of(address), rulebook.policy)) is not None
+    )
+
+
 def _dotted(path: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in path)
 
 
-def _address_fault(address: str, policy: Policy) -> str | None:
+def _address_fault(address: str, policy: Policy, takes_outside: bool) -> str | None:
     """Why a rule may not write to this address; None when it may."""
     if address.casefold() in policy.own_addresses:
         return f"{address} is one of our mailboxes: the mail would come back for ever"
-    if not is_member(address, policy.member_domains):
-        return f"{address} is outside the trust space"
-    return None
+    return None if takes_outside else _outside(address, policy)
 
 
-def is_member(address: str, domains: frozenset[str]) -> bool:
-    """Whether the address is in the trust space (RH-38: exact domain, case-folded, IDNA); always when none is given."""
-    if not domains:
-        return True
-    domain = address.rpartition("@")[2].strip().casefold().rstrip(".")
-    try:
-        ascii_domain = domain.encode("idna").decode("ascii")
-    except UnicodeError:  # no domain name at all: not a member
-        return False
-    return bool(domain) and (domain in domains or ascii_domain in domains)
+def _outside(address: str, policy: Policy) -> str | None:
+    """Why nothing may leave for this address now (RH-86); None when it may."""
+    if policy.members.has(address):
+        return None
+    near = ", ".join(policy.members.nearest(address))
+    return f"{address} is outside the trust space{f' (nearest member domains: {near})' if near else ''}"
 
 
 def schema() -> dict[str, Any]:

@@ -47,6 +47,7 @@ class When(_Section):
     mailbox: Patterns | None = None
     sender: Patterns | None = None
     domain: Patterns | None = None
+    sender_member: Patterns | None = None
     message_class: Patterns | None = Field(default=None, alias="class")
     kind: Patterns | None = None
     type_code: Patterns | None = None
@@ -131,6 +132,7 @@ class Facts:
     mailbox: str = ""
     sender: str = ""
     domain: str = ""
+    sender_member: str = ""  # whether its domain is of the trust space: member, outside, unknown
     message_class: str = ""
     kinds: tuple[str, ...] = ()
     type_codes: tuple[str, ...] = ()
@@ -164,6 +166,7 @@ _LOOKED_AT: dict[str, tuple[str, Holds]] = {
     "mailbox": ("mailbox", _one),
     "sender": ("sender", _one),
     "domain": ("domain", _one),
+    "sender_member": ("sender_member", _one),
     "message_class": ("message_class", _one),
     "kind": ("kinds", _every),
     "type_code": ("type_codes", _every),

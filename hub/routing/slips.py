@@ -47,7 +47,10 @@ def slips(
 
 
 # What a section does not know: conditions and deeds of the other one.
-_ONLY_RULES = ("sender", "domain", "report", "signature", "sending"), ("file", "note", "copy_to", "notify", "receipt")
+_ONLY_RULES = (
+    ("sender", "domain", "sender_member", "report", "signature", "sending"),
+    ("file", "note", "copy_to", "notify", "receipt"),
+)
 _ONLY_SUBMISSIONS = ("user", "recipient", "recipient_domain"), ("send", "signed")
 
 
@@ -97,6 +100,7 @@ _NO_DOCUMENTS = frozenset({"dsn", "mdn", "auto_reply", "text"})
 _REPORTING = frozenset({"dsn", "mdn"})
 _SIGNATURES = ("valid", "invalid", "unproven", "absent")
 _SENDINGS = ("known", "disputed", "unclear", "unknown")
+_STANDINGS = ("member", "outside", "unknown")
 
 
 def _vocabulary(routes: tuple[Route, ...], named: Named) -> list[Slip]:
@@ -109,6 +113,7 @@ def _vocabulary(routes: tuple[Route, ...], named: Named) -> list[Slip]:
         "report": _REPORTS,
         "signature": _SIGNATURES,
         "sending": _SENDINGS,
+        "sender_member": _STANDINGS,
         "kind": (*(kind for kind in named.kinds if kind != UNKNOWN), NO_KIND),
     }
     if named.mailboxes:

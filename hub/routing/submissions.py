@@ -34,9 +34,9 @@ from hub.routing import letters
 from hub.routing.about import About, about
 from hub.routing.classify import AUTOMATIC
 from hub.routing.plan import thought_of
-from hub.routing.reasons import reason
+from hub.routing.reasons import reason, recipient_outside
 from hub.routing.replies import usager_named
-from hub.routing.rulebook import Policy, Rulebook, is_member
+from hub.routing.rulebook import Policy, Rulebook
 from hub.routing.rules import Facts, Route, first_match
 from hub.routing.view import Seen, View, facts_of, view_of
 
@@ -113,8 +113,8 @@ def _kinds(view: View, found: About) -> tuple[str | None, ...]:
 def _verdict(recipient: str, seen: Seen, view: View, rulebook: Rulebook) -> _Verdict:
     facts = facts_of(seen, view, rulebook)
     route, tried = first_match(_with_recipient(facts, seen, recipient), rulebook.submissions)
-    if not is_member(recipient, rulebook.policy.member_domains):
-        return _Verdict(recipient, route, tried, reason("recipient-outside"))
+    if not rulebook.policy.members.has(recipient):
+        return _Verdict(recipient, route, tried, recipient_outside(recipient, rulebook.policy.members))
     if route.then.refuse is not None:
         return _Verdict(recipient, route, tried, Reason(f"rule:{route.name}", route.then.refuse))
     return _Verdict(recipient, route, tried)

@@ -144,6 +144,7 @@ def facts_of(seen: Seen, view: View, rulebook: Rulebook, sending: str = "", told
         mailbox=seen.envelope.mailbox or "",
         sender=sender,
         domain=sender.rpartition("@")[2],
+        sender_member=rulebook.policy.members.standing(sender),
         message_class=view.classification.message_class.value,
         kinds=tuple(dict.fromkeys(no_kind_name(kind) for kind in view.kinds)),
         type_codes=tuple(dict.fromkeys(d.type_code.code if d.type_code else "" for d in documents)),

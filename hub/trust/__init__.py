@@ -1,4 +1,5 @@
-"""What the hub trusts and is trusted with: certificates and TLS contexts, and the key ring of what is kept at rest.
+"""What the hub trusts and is trusted with: certificates and TLS contexts, the list of member domains, and the key ring
+of what is kept at rest.
 
 authorities  whom an operator is believed by (IGC-Santé, pinned); tls: contexts; names: is it that server?
 revocation   was it revoked? (chain: from leaf to root; crl, ocsp: what authorities state; published: one statement,

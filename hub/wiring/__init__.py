@@ -37,6 +37,7 @@ from hub.spool import BlobStore, SqlSpool
 from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
+from hub.wiring.members import LiveMembers
 from hub.wiring.reading import CompletingReader
 from hub.wiring.rulebook import LiveRulebook, sent_folders
 from hub.wiring.signers import load_signers, trust_of
@@ -77,6 +78,7 @@ class House:
             holding=self.records.holding,
             ticks=time.monotonic,
         )
+        self.members = LiveMembers(settings)
         self.ways = Ways(settings)
         self.rules: LiveRulebook | None = None
         self._cell: Cell | None = None
@@ -87,7 +89,7 @@ class House:
     def start(self) -> Hub:
         """The hub that carries messages. Call it inside the event loop that will carry them."""
         if self._hub is None:
-            self.rules = LiveRulebook(self.settings)
+            self.rules = LiveRulebook(self.settings, self.members)
             self._cell = make_cell(self.settings)
             self._sender = make_sender(self.settings, self.ways)
             self._filer = make_filer(self.settings, self.ways)

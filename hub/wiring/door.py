@@ -12,7 +12,6 @@ from pathlib import Path
 
 from hub.errors import Misconfigured
 from hub.parse.heading import read_heading
-from hub.routing.rulebook import is_member
 from hub.settings import Secret, Settings, Submitting
 from hub.smtp.desk import Box, Limits, SubmissionDesk
 from hub.smtp.listening import Listener, SubmissionDoor
@@ -34,21 +33,22 @@ async def keep_open(house: House, on_accepted: Callable[[str], Awaitable[None]],
     door = SubmissionDoor(make_desk(house, on_accepted), listeners(submitting), name_of(submitting), context)
     await door.open()
     log.info("submission door open on %s", submitting.host)
+    watching = asyncio.create_task(house.members.watch(stop))  # a process that carries nothing has no rulebook
     try:
         await _renewing(context, submitting.certificate, stop)
     finally:
+        watching.cancel()
         await door.close(submitting.stop_within)
 
 
 def make_desk(house: House, on_accepted: Callable[[str], Awaitable[None]]) -> SubmissionDesk:
     settings, limits = house.settings, limits_of(house.settings)
-    domains = frozenset(domain.casefold() for domain in settings.deciding.member_domains)
     return SubmissionDesk(
         users=house.users,
         spool=house.spool,
         boxes=boxes(settings),
         heading=lambda head: read_heading(head, limits),
-        is_member=lambda address: is_member(address, domains),
+        is_member=lambda address: house.members.current().has(address),
         on_accepted=on_accepted,
         limits=desk_limits(settings),
         clock=now,

@@ -1,9 +1,10 @@
-"""The rulebook in force: `routes.yaml` and `document_types.yaml`, loaded whole or not at all, without restart.
+"""The rulebook in force: `routes.yaml`, `document_types.yaml` and the member domains, taken without restart.
 
 `current()` gives one immutable rulebook; a changed file is validated as a whole and swapped in, a wrong one leaves
-the old rulebook in force, logs `file:line` and is counted in `refused`. Both files are looked at every two
-seconds (two `stat` calls): the folder is the site's own, where the database writes all the time, so that a watch of it
-by inotify would wake the hub for each of its own commits; and a look also sees changes on a network or mounted folder.
+the old rulebook in force, logs `file:line` and is counted in `refused`. A new list of member domains is taken whatever
+the rules say: it is the publisher's, and addresses of rules that are no longer in it are only told. All are looked at
+every two seconds (`stat` calls): the folder is the site's own, where the database writes all the time, so that a watch
+of it by inotify would wake the hub for each of its own commits; and a look also sees changes on a network folder.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hub import configuration, routing
+from hub.domains import NO_MEMBERS, Members
 from hub.errors import Misconfigured
 from hub.ports import SentFolder
 from hub.settings import Settings
+from hub.wiring.members import LiveMembers
 
 log = logging.getLogger("hub.rulebook")
 
 LOOK_EVERY = 2.0  # seconds
 
 
-def policy_of(settings: Settings) -> routing.Policy:
+def policy_of(settings: Settings, members: Members) -> routing.Policy:
     """The mind's view of the settings."""
     deciding = settings.deciding
     return routing.Policy(
@@ -31,7 +34,7 @@ def policy_of(settings: Settings) -> routing.Policy:
         qualified_statuses=frozenset(deciding.qualified_statuses),
         birth_place_required=deciding.birth_place_required,
         unknown_previous=deciding.unknown_previous,
-        member_domains=frozenset(domain.casefold() for domain in deciding.member_domains),
+        members=members,
         own_addresses=frozenset(mailbox.address.casefold() for mailbox in settings.mailboxes),
         public_url=settings.web.public_url or "",
         unsigned_domains=frozenset(domain.casefold() for domain in settings.sending.unsigned_domains),
@@ -51,16 +54,20 @@ def sent_folders(settings: Settings) -> dict[str, SentFolder]:
     }
 
 
-def load_rulebook(settings: Settings) -> routing.Rulebook:
-    """Read and validate both files. Raises Misconfigured with every `file:line path message`."""
+def load_rulebook(
+    settings: Settings, members: Members = NO_MEMBERS, *, takes_outside: bool = False
+) -> routing.Rulebook:
+    """Read and validate both files. Raises Misconfigured with every `file:line path message`. Without `members` no
+    domain is checked; `takes_outside`: a rule may name an address outside them."""
     types, routes = types_file(settings), settings.routes_file
     return routing.make_rulebook(
         types_text=configuration.read_file(types),
         types_name=str(types),
         routes_text=configuration.read_file(routes),
         routes_name=str(routes),
-        policy=policy_of(settings),
+        policy=policy_of(settings, members),
         mailbox_names=frozenset(mailbox.name for mailbox in settings.mailboxes),
+        takes_outside=takes_outside,
     )
 
 
@@ -72,11 +79,13 @@ def types_file(settings: Settings) -> Path:
 class LiveRulebook:
     """Holds the rulebook in force. `refused` counts the changes that were not taken."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, members: LiveMembers) -> None:
         self._settings = settings
+        self._members = members
         self._files = (types_file(settings), settings.routes_file)
         self._taken = _stamps(self._files)  # before the first reading: a change during it is seen
-        self._current = load_rulebook(settings)
+        self._current = start_rulebook(settings, members)
+        self._tell_strangers()
         self.refused = 0
 
     def current(self) -> routing.Rulebook:
@@ -85,7 +94,7 @@ class LiveRulebook:
     def reload(self) -> bool:
         """Take the files as they are now; False when they are wrong (the old rulebook stays in force)."""
         try:
-            self._current = load_rulebook(self._settings)
+            self._current = load_rulebook(self._settings, self._members.current())
         except Misconfigured as error:
             self.refused += 1
             log.error("rules not taken, the former ones stay in force:\n%s", error.private)
@@ -95,7 +104,7 @@ class LiveRulebook:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Reload on every change of either file, until `stop` or cancelled; once two looks agree, so that no
-        half-written file is read."""
+        half-written file is read. And on every change of the member domains."""
         before = self._taken
         while not stop.is_set():
             stamps = _stamps(self._files)
@@ -103,7 +112,19 @@ class LiveRulebook:
                 self._taken = stamps
                 self.reload()
             before = stamps
+            if await self._members.take_changed():
+                self._current = routing.with_members(self._current, self._members.current())
+                self._tell_strangers()
             await asyncio.sleep(LOOK_EVERY)  # for the stop nobody waits: it cancels
+
+    def _tell_strangers(self) -> None:
+        for line in routing.strangers(self._current):
+            log.error("%s: %s; nothing is sent there", self._settings.routes_file.name, line)
+
+
+def start_rulebook(settings: Settings, members: LiveMembers) -> routing.Rulebook:
+    """As a start takes it: where the list is published by others, a change of theirs keeps no hub from starting."""
+    return load_rulebook(settings, members.current(), takes_outside=settings.members.is_listed)
 
 
 def _stamps(files: tuple[Path, ...]) -> tuple[tuple[int, int, int] | None, ...]:

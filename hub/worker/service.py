@@ -28,6 +28,7 @@ from hub.wiring.door import keep_open
 from hub.worker.actors import Hints
 from hub.worker.lists import keep_lists
 from hub.worker.lookout import Lookout
+from hub.worker.members import keep_members_fresh
 from hub.worker.watching import Watching, boot_time
 
 log = logging.getLogger("hub.service")
@@ -78,6 +79,7 @@ class Service:
         tasks += [asyncio.create_task(self._sweeping(stop), name="sweep")]
         tasks += [asyncio.create_task(self._lookout.run(stop), name="lookout")]
         tasks += [asyncio.create_task(keep_lists(self._house.ways.vetting, stop), name="lists")]
+        tasks += [asyncio.create_task(keep_members_fresh(self._settings, stop), name="members")]
         if self._has_door:
             tasks += [asyncio.create_task(self._door_kept_open(stop), name="door")]
         tasks += [

@@ -14,6 +14,7 @@ from typing import Any
 from hub import routing
 from hub.cda import Codes
 from hub.cli.story_json import as_json
+from hub.domains import NO_MEMBERS
 from hub.message import Door, Envelope, Limits, ParsedMessage, Thought, Usager
 from hub.parse import parse
 from hub.sandbox.people import USAGERS
@@ -54,7 +55,7 @@ def candidates(parsed: ParsedMessage) -> tuple[Usager, ...]:
 def plan_of(raw: bytes) -> dict[str, Any]:
     """The parts of `hub explain --json` that the mind answers for, without the rules that did not match."""
     parsed, thought = thought_of(raw)
-    told = as_json("", parsed, thought)
+    told = as_json("", parsed, thought, NO_MEMBERS)
     kept: dict[str, Any] = {name: told[name] for name in KEPT}
     kept["plan"].pop("tried")
     return kept

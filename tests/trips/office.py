@@ -27,6 +27,7 @@ from hub.sandbox.people import USAGERS, usagers_csv
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.ports import free_port
 from tests.edges.postfix import running_postfix
+from tests.memberlists import a_list
 from tests.pki import Authority
 from tests.quiet import password
 from tests.signers import Authority as SigningAuthority
@@ -39,6 +40,7 @@ ASE, DOCTOR = f"ase@departement.{DOMAIN}", f"medecin@hopital.{DOMAIN}"
 NOBODY = f"inconnu@departement.{DOMAIN}"  # Postfix knows no such mailbox
 MEMBERS = tuple(f"{name}.{DOMAIN}" for name in ("mecs", "departement", "hopital"))
 PASSWORD = password("quatre mots sans rapport")
+LIST = "liste-blanche.xml"  # the member domains, put there by hand
 PRODUCT = "ESSAI1"
 SITE_NAME = "MECS d'essai (fictive)"
 FINESS = "990000029"
@@ -59,7 +61,7 @@ operators:
   messages_a_minute: 10000
   messages_an_hour: 10000
 signatures: {{anchors: anchors.pem}}
-deciding: {{member_domains: [{members}]}}
+members: {{file: liste-blanche.xml}}
 watching: {{poll: 5s, backoff_first: 1s, backoff_most: 3s}}
 spooling: {{sweep_every: 1s, retry_first: 1s, retry_most: 1s, lease: {lease}s}}
 working: {{processes: 1, threads: 4}}
@@ -236,6 +238,8 @@ def _set_up(office: Office) -> None:
     folder = office.site.folder
     (folder / "usagers.csv").write_bytes(usagers_csv(office.usagers))
     (folder / "password").write_text(PASSWORD + "\n")
+    (folder / LIST).write_bytes(a_list(*MEMBERS))
+    _run("members", "refresh", "--site", str(folder))
     user = ("users", "add", "camille", "--mailbox", "secretariat", "--mailbox", "direction")
     _run("usagers", "import", str(folder / "usagers.csv"), "--site", str(folder))
     _run(*user, "--password-file", str(folder / "password"), "--site", str(folder))
@@ -273,7 +277,6 @@ def _write(office: Office, smtp_port: int, lease: int, evidence_within: int) -> 
             door_key=door.key,
             starttls_port=office.starttls_port,
             implicit_port=office.implicit_port,
-            members=", ".join(MEMBERS),
             lease=lease,
             evidence_within=evidence_within,
         ),

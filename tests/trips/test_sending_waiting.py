@@ -7,22 +7,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from hub.domains import domain_of
 from hub.sandbox.people import EMMA, EMMA_BIS, LINA
+from tests.memberlists import a_list
 from tests.trips.arrived import Arrived, expected_headers
-from tests.trips.house import wait_for
+from tests.trips.house import DOMAIN, wait_for
 from tests.trips.mailbag import NAVETTE, Written, pdf
-from tests.trips.office import ASE, DOCTOR, NOBODY, PRODUCT, SECRETARIAT, Office, a_mail, parsed
+from tests.trips.office import (
+    ASE,
+    DOCTOR,
+    LIST,
+    MEMBERS,
+    NOBODY,
+    PRODUCT,
+    SECRETARIAT,
+    Office,
+    a_mail,
+    parsed,
+)
 from tests.trips.posted import inside
 
 pytestmark = pytest.mark.timeout(300)  # servers are started, and the machine may be busy
 NUMBERS = count(1_000)  # no PDF of the hundred
 OUTSIDE = "parent@exemple.com"
+MISSPELT = ASE.replace("departement.", "departement.oc.")
 
 
 @contextmanager
@@ -179,7 +194,7 @@ def test_a_mail_without_document_and_usager_goes_as_she_wrote_it_signed(office: 
     assert [part.get_filename() for part in mail.walk() if part.get_filename()] == ["smime.p7s"]
 
 
-@pytest.mark.parametrize("bad", [NOBODY, OUTSIDE])
+@pytest.mark.parametrize("bad", [NOBODY, OUTSIDE, MISSPELT])
 def test_one_recipient_who_gets_nothing_is_told_and_the_other_gets_it(office: Office, bad: str) -> None:
     """Refused by the operator (550), or outside the trust space."""
     raw = pdf(next(NUMBERS))
@@ -189,10 +204,40 @@ def test_one_recipient_who_gets_nothing_is_told_and_the_other_gets_it(office: Of
         waits_for(office, message, "HELD" if bad == NOBODY else "DONE")
     assert bad in letters[0].get_content()
     assert ASE not in letters[0].get_content()
+    near = f"Domaine ressemblant de cet espace : {domain_of(ASE)}."
+    assert (near in " ".join(letters[0].get_content().split())) is (bad == MISSPELT)
     assert the_one(office, raw).recipient == ASE
     (sending,) = (one for one in office.sent() if one["message"] == message)
     stands = {each["recipient"]: (each["rung"], each["status"]) for each in sending["recipients"]}
     assert stands == {ASE: ("submitted", "")} | ({NOBODY: ("failed", "5.1.1")} if bad == NOBODY else {})
+
+
+def test_a_domain_that_joins_the_trust_space_is_written_to_without_a_restart(office: Office) -> None:
+    """Refused in the morning, in the list at noon. (The operator of this test does not know it: it answers 554.)"""
+    newcomer = f"ase@nouveau.{DOMAIN}"
+    with letter_about(office):
+        message = submitted(office, a_mail("Réunion", newcomer))
+        waits_for(office, message, "DONE")
+    assert not [one for one in office.sent() if one["message"] == message]
+    later = datetime.now(UTC)
+    (office.site.folder / LIST).write_bytes(a_list(*MEMBERS, domain_of(newcomer), generated_at=later))
+    assert f"+ {domain_of(newcomer)}" in office.said("members", "refresh")
+
+    def is_tried() -> bool:
+        message = submitted(office, a_mail("Réunion", newcomer))
+        wait_for(lambda: states(office)[message] in ("DONE", "HELD"), 30, office.site.log)
+        return any(one["message"] == message for one in office.sent())
+
+    wait_for(is_tried, 30, office.site.log)
+
+
+def test_a_shell_is_told_what_is_near_a_recipient_outside(office: Office) -> None:
+    file = office.site.folder / "note.pdf"
+    file.write_bytes(pdf(next(NUMBERS)))
+    words = ("send", "--from", "secretariat", "--usager", str(LINA.record_number), str(file))
+    said = office.said(*words, "--to", ASE, "--to", MISSPELT)
+    assert f"Rien n'est parti pour {MISSPELT}." in said
+    assert f"Domaine ressemblant de cet espace : {domain_of(ASE)}." in said
 
 
 def test_every_letter_can_be_read_by_whom_it_is_for(office: Office) -> None:

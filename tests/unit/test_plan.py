@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hub import ins, routing
+from hub.domains import members_of
 from hub.encoding import decode_thought, encode_thought
 from hub.message import (
     Archive,
@@ -318,15 +319,30 @@ def test_a_usager_who_writes_from_mon_espace_sante_is_read_by_a_human() -> None:
 
 
 def test_an_author_outside_the_trust_space_waits_and_is_told_nothing() -> None:
-    policy = routing.Policy(member_domains=frozenset({"autre-exemple.mssante.fr"}))
+    policy = routing.Policy(members=members_of(["autre-exemple.mssante.fr"]))
     thought = think(mail(document(), **ASKED), book=rulebook(policy))
     assert steps_of(thought) == ["Hold"]
     assert why(thought) == {"sender-outside"}
 
 
+def test_without_a_list_an_author_is_neither_member_nor_stranger() -> None:
+    routes = "rules:\n  - name: x\n    when: {sender_member: %s}\n    then: {file: true}\n" \
+             "  - name: sinon\n    then: {hold: 'Attend.'}\n"  # fmt: skip
+    listed = routing.Policy(members=members_of(["hopital-exemple.mssante.fr"]))
+    assert think(mail(document()), book=rulebook(routes=routes % "unknown")).plan.rule == "x"
+    assert think(mail(document()), book=rulebook(listed, routes % "member")).plan.rule == "x"
+    assert think(mail(document(), from_address="a@x.fr"), book=rulebook(listed, routes % "outside")).plan.rule == "x"
+
+
+def test_an_author_without_a_domain_is_a_stranger_once_there_is_a_list() -> None:
+    listed = routing.Policy(members=members_of(["hopital-exemple.mssante.fr"]))
+    parsed = replace(mail(document()), from_address=None, return_path=None)
+    assert "sender-outside" in why(think(parsed, book=rulebook(listed)))
+
+
 @pytest.mark.parametrize("domain", ["hopital-exemple.mssante.fr", "HOPITAL-EXEMPLE.mssante.fr"])
 def test_a_member_is_known_whatever_the_case(domain: str) -> None:
-    policy = routing.Policy(member_domains=frozenset({"hopital-exemple.mssante.fr"}))
+    policy = routing.Policy(members=members_of(["hopital-exemple.mssante.fr"]))
     parsed = mail(document(), from_address=f"a@{domain}")
     assert steps_of(think(parsed, book=rulebook(policy))) == ["Filing"]
     lookalike = replace(parsed, from_address=f"a@{domain}.example")
@@ -558,7 +574,7 @@ def test_a_text_is_never_answered_by_a_machine() -> None:
 
 
 def test_a_receipt_out_of_the_trust_space_waits() -> None:
-    policy = routing.Policy(member_domains=frozenset({"hopital-exemple.mssante.fr"}))
+    policy = routing.Policy(members=members_of(["hopital-exemple.mssante.fr"]))
     thought = think(mail(document(), receipt_to=("a@evil.example",)), book=rulebook(policy))
     assert [one.code for one in hold_of(thought, "receipt").reasons] == ["receipt-outside"]
 

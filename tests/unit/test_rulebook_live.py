@@ -13,6 +13,7 @@ import pytest
 
 from hub.settings import Settings, default_config_dir
 from hub.wiring import rulebook
+from hub.wiring.members import LiveMembers
 from hub.wiring.rulebook import LiveRulebook
 
 ROUTES = """\
@@ -31,7 +32,10 @@ def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def live(routes: Path) -> LiveRulebook:
-    return LiveRulebook(Settings(routes_file=routes, document_types_file=default_config_dir() / "document_types.yaml"))
+    settings = Settings(
+        routes_file=routes, document_types_file=default_config_dir() / "document_types.yaml", data_dir=routes.parent
+    )
+    return LiveRulebook(settings, LiveMembers(settings))
 
 
 @asynccontextmanager

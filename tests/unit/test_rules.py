@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import routing
+from hub.domains import members_of
 from hub.errors import Misconfigured
 from hub.routing.globs import covers, matches
 from hub.routing.rules import _LOOKED_AT, Facts, When, first_match
@@ -205,10 +206,37 @@ def test_a_copy_to_our_own_mailbox_is_refused() -> None:
 
 
 def test_a_copy_out_of_the_trust_space_is_refused() -> None:
-    policy = routing.Policy(member_domains=frozenset({"membre.mssante.fr"}))
+    policy = routing.Policy(members=members_of(["membre.mssante.fr"]))
     rules = "\n  - name: un\n    when: {class: xdm}\n    then: {note: 'Vu.', copy: a@ailleurs.example}"
     assert "a@ailleurs.example is outside the trust space" in refused(rules, policy)
     assert book(rules.replace("ailleurs.example", "membre.mssante.fr"), policy)
+
+
+def test_a_copy_out_of_the_trust_space_is_refused_with_what_is_near() -> None:
+    policy = routing.Policy(members=members_of(["cd12.mssante.fr", "chu.mssante.fr"]))
+    rules = "\n  - name: un\n    when: {class: xdm}\n    then: {note: 'Vu.', notify: a@cd12.oc.mssante.fr}"
+    assert (
+        "routes.yaml:4 rules.0.then.notify a@cd12.oc.mssante.fr is outside the trust space (nearest member domains: "
+        "cd12.mssante.fr)" in refused(rules, policy)
+    )
+
+
+def test_a_list_that_changed_is_no_fault_of_the_rules() -> None:
+    rules = "\n  - name: un\n    when: {class: xdm}\n    then: {note: 'Vu.', copy: a@cd12.mssante.fr}"
+    before = book(rules, routing.Policy(members=members_of(["cd12.mssante.fr"])))
+    assert routing.strangers(before) == ()
+    after = routing.with_members(before, members_of(["cd12.oc.mssante.fr"]))
+    (told,) = routing.strangers(after)
+    assert told.startswith("line 2, un: cd12.mssante.fr is outside")
+    assert (after.routes, before.policy.members.has("a@cd12.mssante.fr")) == (before.routes, True)
+
+
+def test_a_rule_may_ask_whether_the_sender_is_of_the_trust_space() -> None:
+    rules = "\n  - name: dehors\n    when: {sender_member: outside}\n    then: {refuse: 'Pas pour nous.'}"
+    assert decided(rules, Facts(sender_member="outside")) == "dehors"
+    assert decided(rules, Facts(sender_member="member")) == "sinon"
+    assert decided(rules, Facts(sender_member="unknown")) == "sinon"
+    assert "yes is no known sender member" in refused(rules.replace("outside", "'yes'"))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from hub import configuration
+from hub.domains import NO_MEMBERS
 from hub.errors import Misconfigured
 from hub.message import Limits
 from hub.ports import SentFolder
@@ -258,10 +259,10 @@ def test_what_is_filed_where_follows_the_settings(tmp_path: Path) -> None:
     assert sent_folders(loaded(tmp_path, text)) == {}
     named = text.replace("op}", "op, sent_folder: Envois}")
     assert sent_folders(loaded(tmp_path, named)) == {"un": SentFolder("Envois")}
-    assert policy_of(loaded(tmp_path, named)).copied == {"un"}
+    assert policy_of(loaded(tmp_path, named), NO_MEMBERS).copied == {"un"}
     kept = text.replace("ca_file: ca.pem", "ca_file: ca.pem\n    sent_copies: true")
     assert sent_folders(loaded(tmp_path, kept)) == {"un": SentFolder("auto", is_kept_by_operator=True)}
-    assert policy_of(loaded(tmp_path, kept)).copied == frozenset()
+    assert policy_of(loaded(tmp_path, kept), NO_MEMBERS).copied == frozenset()
 
 
 @pytest.mark.parametrize("pin", ["AB:" * 31 + "ab", "ab" * 32])

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from hub import routing
 from hub.cda import Codes
 from hub.compose import Letterhead
+from hub.domains import members_of
 from hub.errors import Damaged, Permanent, StalePlan, Temporary, UncertainDelivery
 from hub.message import Filing, Limits, ParsedMessage, Receipt
 from hub.parse import parse
@@ -351,6 +353,18 @@ async def test_a_copy_that_fails_for_now_is_sent_once_and_files_once(town: Town)
         ["medecin@ch.mssante.example", HOSPITAL.address]
     )
     assert len(town.records.filed) == 1
+
+
+async def test_a_copy_to_a_domain_that_left_the_trust_space_stays_here_and_the_document_is_filed(town: Town) -> None:
+    """The rules named it while it was a member; a human is told of the copy that did not go."""
+    message = await town.accept(letter())
+    hub = ruled(town, "file: true, copy: medecin@ch.mssante.example, notify: cadre@mecs.mssante.example")
+    members = members_of([HOSPITAL.address.partition("@")[2], "mecs.mssante.example"])
+    rules = routing.with_members(hub.rulebook(), members)
+    await carry(message, replace(hub, rulebook=lambda: rules))
+    assert town.state(message) == "HELD"
+    assert len(town.records.filed) == 1
+    assert "medecin@ch.mssante.example" not in [sent.recipient for sent in town.sender.sent]
 
 
 async def test_a_rule_that_refuses_files_nothing_and_tells_the_sender(town: Town) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from hub import receipts, routing
+from hub.domains import members_of
 from hub.errors import Permanent, Temporary, UncertainDelivery
 from hub.message import Candidate, Limits, Match, News, Plan, Rung, Thought
 from hub.parse import parse
@@ -130,7 +131,7 @@ async def test_a_human_names_the_usager_and_it_leaves_under_that_name(desk: Desk
 
 async def test_nothing_leaves_the_trust_space_and_the_others_get_it(desk: Desk) -> None:
     outside = "parent@exemple.com"
-    policy = routing.Policy(member_domains=frozenset({"ase-exemple.mssante.fr"}), own_addresses=frozenset({OURS}))
+    policy = routing.Policy(members=members_of(["ase-exemple.mssante.fr"]), own_addresses=frozenset({OURS}))
     desk.hub = replace(desk.hub, rulebook=lambda: rulebook(policy))
     message_id = await desk.submit(ABOUT_LINA, ASE, outside)
     assert await desk.carry(message_id) == "DONE"
@@ -138,6 +139,36 @@ async def test_nothing_leaves_the_trust_space_and_the_others_get_it(desk: Desk) 
     assert not desk.outgoing(outside)
     (letter,) = desk.outgoing(OURS)
     assert outside in letter.get_content()
+    assert "ressembl" not in letter.get_content()
+
+
+async def test_a_slip_in_a_domain_is_answered_with_the_nearest_members(desk: Desk) -> None:
+    wrong = ASE.replace("ase-exemple.", "ase-exemple.oc.")
+    policy = routing.Policy(members=members_of(["ase-exemple.mssante.fr"]))
+    desk.hub = replace(desk.hub, rulebook=lambda: rulebook(policy))
+    message_id = await desk.submit(ABOUT_LINA, wrong)
+    assert await desk.carry(message_id) == "DONE"
+    assert not desk.records.composed
+    (letter,) = desk.outgoing(OURS)
+    assert f"n'est pas parti pour {wrong}" in letter.get_content()
+    said = " ".join(letter.get_content().split())
+    assert "Domaine ressemblant de cet espace : ase-exemple.mssante.fr. Vérifiez l'adresse" in said
+
+
+async def test_a_domain_that_leaves_the_list_before_the_mail_has_left_gets_nothing(desk: Desk) -> None:
+    """Planned and composed while it was a member, and the operator was away; the list changes before the next try."""
+    known = [members_of(["ase-exemple.mssante.fr"])]
+    desk.hub = replace(desk.hub, rulebook=lambda: rulebook(routing.Policy(members=known[0])))
+    desk.sender.outcomes.append(Temporary("451 4.3.0 later"))
+    message_id = await desk.submit(ABOUT_LINA, ASE)
+    assert await desk.carry(message_id) == "PLANNED"
+    assert not desk.outgoing(ASE)
+    known[0] = members_of(["autre.mssante.fr"])
+    desk.pass_time(hours=1)
+    assert await desk.carry(message_id) == "HELD"
+    assert not desk.outgoing(ASE)
+    (letter,) = desk.outgoing(OURS)
+    assert "n'est plus, dans l'espace de confiance" in " ".join(letter.get_content().split())
 
 
 async def test_the_words_of_a_mail_about_an_usager_are_a_document_of_the_kind_named(desk: Desk) -> None:
