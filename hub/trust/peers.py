@@ -56,20 +56,17 @@ class Peers:
     def met(self, peer: Peer, error: Untrusted | None, at: datetime) -> None:
         """Write down how it was found now."""
         before = self._read(self._kept(peer).path)
-        refusal = None
+        told = before.refusal if before is not None else None
         if error is not None:
-            is_same = before is not None and before.refusal is not None and before.refusal.code == error.code
-            since = before.refusal.since if is_same and before is not None and before.refusal is not None else at
-            refusal = Refusal(error.code, error.public, since, at)
-        is_as_before = (
-            before is not None
-            and before.certificate == peer.certificate
-            and before.refusal is None
-            and refusal is None
-            and abs(at - before.met_at) < MET_ANEW
-        )
-        if not is_as_before:
-            self._write(replace(peer, met_at=at, refusal=refusal), at)
+            since = told.since if told is not None and told.code == error.code else at
+            self._write(replace(peer, met_at=at, refusal=Refusal(error.code, error.public, since, at)), at)
+        elif (
+            before is None
+            or told is not None
+            or before.certificate != peer.certificate
+            or abs(at - before.met_at) >= MET_ANEW
+        ):
+            self._write(replace(peer, met_at=at, refusal=None), at)
 
     def cleared(self, peer: Peer, at: datetime) -> None:
         """It would not be refused any more."""
