@@ -291,7 +291,7 @@ def _prepared(statement: Any, values: Values, dialect: Dialect) -> Prepared | No
     compiled = statement.compile(dialect=dialect, column_keys=keys)
     if not isinstance(compiled, SQLCompiler):
         return None
-    computed = ("insert_prefetch", "update_prefetch", "postfetch")  # columns that SQLAlchemy would fill in
+    computed = ("insert_prefetch", "update_prefetch")  # columns that SQLAlchemy would fill in
     has_defaults = any(getattr(compiled, name, None) for name in computed)
     returns = bool(list(getattr(statement, "exported_columns", ())))
     if has_defaults or (compiled.effective_returning and not returns) or _asks_the_driver(statement, dialect):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hub.parse.doubts import Doubts
 from hub.parse.text import clean_line, decode_words, to_text
 
 ADDRESS_MOST = 320  # RFC 5321 §4.5.3.1: 64 for the local part, 255 for the domain
 NAME_MOST = 320
+KEPT_MOST = 500  # bytes of a header whose reading is kept: the same correspondents write again, to the same mailbox
 
 _TOKEN = re.compile(
     r"""
@@ -48,14 +50,25 @@ class Address:
 
 def read_addresses(value: bytes, doubts: Doubts, header: str) -> tuple[Address, ...]:
     """All addresses of a header, groups opened. What cannot be read in one way only leaves `bad-address`."""
+    found, codes = _read_before(value) if len(value) <= KEPT_MOST else _read(value)
+    for code in codes:
+        doubts.add(code, header)
+    return found
+
+
+def _read(value: bytes) -> tuple[tuple[Address, ...], tuple[str, ...]]:
+    """(the addresses, the codes of the doubts about them)."""
     plain = _PLAIN.fullmatch(value)
     if plain and (address := _clean(plain[2].decode("ascii"))):
-        return (Address(address),)
-    scanner = _Scanner(doubts, header)
+        return (Address(address),), ()
+    scanner = _Scanner()
     for token in _TOKEN.finditer(value.decode("latin-1")):
         scanner.take(token.lastgroup or "", token[token.lastgroup or 0], token[0])
     scanner.end_address()
-    return tuple(scanner.found)
+    return tuple(scanner.found), tuple(doubt.code for doubt in scanner.doubts.all())
+
+
+_read_before = lru_cache(maxsize=256)(_read)
 
 
 def read_path(value: bytes, doubts: Doubts) -> str | None:
@@ -69,10 +82,9 @@ def read_path(value: bytes, doubts: Doubts) -> str | None:
 class _Scanner:
     """Gathers the pieces of one address until a comma ends it."""
 
-    def __init__(self, doubts: Doubts, header: str) -> None:
+    def __init__(self) -> None:
         self.found: list[Address] = []
-        self._doubts = doubts
-        self._header = header
+        self.doubts = Doubts()
         self._in_group = False
         self._reset()
 
@@ -131,7 +143,7 @@ class _Scanner:
             written = self._angles[0] if self._angles else self._bare()
             address = None if self._bad or len(self._angles) > 1 or self._depth else _clean(written)
             if address is None:
-                self._doubts.add("bad-address", self._header)
+                self.doubts.add("bad-address")
             else:
                 self._settle(address)
         self._reset()
@@ -142,10 +154,10 @@ class _Scanner:
 
     def _settle(self, address: str) -> None:
         source = "".join(text for _, text in self._pieces) if self._angles else "".join(self._comment)
-        raw = to_text(source.encode("latin-1"), None, self._doubts, self._header)
-        name = clean_line(decode_words(_QUOTED_PAIR.sub(r"\1", raw), self._doubts, self._header), NAME_MOST)
+        raw = to_text(source.encode("latin-1"), None, self.doubts, "")
+        name = clean_line(decode_words(_QUOTED_PAIR.sub(r"\1", raw), self.doubts), NAME_MOST)
         if any(seen.lower() != address.lower() for seen in _ANY_ADDRESS.findall(name)):
-            self._doubts.add("misleading-name", self._header)
+            self.doubts.add("misleading-name")
         self.found.append(Address(address, name))
 
 

@@ -37,13 +37,15 @@ class RawHeader:
 
 
 class Block:
-    """The headers of one message or part. `body` is the offset where its body begins."""
+    """The headers of one message or part. `body` is the offset where its body begins; `parts` are those of a multipart
+    that was cut already, without a doubt: where each begins and ends, and its own headers."""
 
-    __slots__ = ("_first", "_structured", "body", "headers")
+    __slots__ = ("_first", "_structured", "body", "headers", "parts")
 
     def __init__(self, headers: list[RawHeader], body: int) -> None:
         self.headers = headers
         self.body = body
+        self.parts: tuple[tuple[int, int, Block], ...] = ()
         self._first: dict[str, bytes] = {}
         self._structured: dict[tuple[str, bool], Structured] = {}
         for header in headers:

@@ -90,7 +90,8 @@ def completed(verdict: Verdict | None, seen: SignatureSeen, witness: Witness | N
 
 
 def _cut(raw: bytes, block: Block, kind: structure.Kind, limits: Limits, doubts: Doubts) -> _Cut | str:
-    """Or the code of what is wrong: two parts, the second the signature, and one Content-Type that says so."""
+    """Or the code of what is wrong: two parts, the second the signature, and one Content-Type that says so. The walk
+    finds the parts in `block`."""
     boundary = structure.boundary_of(kind, doubts, "")
     if boundary is None or len(block.every("content-type")) != 1:
         return "ambiguous"
@@ -109,7 +110,11 @@ def _cut(raw: bytes, block: Block, kind: structure.Kind, limits: Limits, doubts:
         return "odd-structure"
     encoding = transfer.encoding_of(last.first("content-transfer-encoding"), doubts, "part 2")
     blob = transfer.decode(raw, last.body, end_of_blob, encoding, doubts, "part 2")
-    return _Cut(memoryview(raw)[start:end], blob, _headers_inside(raw, start, end, limits))
+    nowhere = Doubts()
+    inside = _headers_inside(raw, start, end, limits, nowhere)
+    if not doubts.all() and not nowhere.all():
+        block.parts = ((start, end, inside[0]), (start_of_blob, end_of_blob, last))
+    return _Cut(memoryview(raw)[start:end], blob, inside)
 
 
 def _opened(raw: bytes, block: Block, limits: Limits, doubts: Doubts) -> _Cut | str | None:
@@ -122,20 +127,19 @@ def _opened(raw: bytes, block: Block, limits: Limits, doubts: Doubts) -> _Cut | 
     if opened.content is None:
         is_broken = opened.defect is not None and opened.defect.code == "p7m-unreadable"
         return "signature-unreadable" if is_broken else None
-    return _Cut(opened.content, blob, _headers_inside(opened.content, 0, len(opened.content), limits))
+    return _Cut(opened.content, blob, _headers_inside(opened.content, 0, len(opened.content), limits, Doubts()))
 
 
 # --- the author, and other headers
 
 
-def _headers_inside(raw: bytes, start: int, end: int, limits: Limits) -> tuple[Block, ...]:
+def _headers_inside(raw: bytes, start: int, end: int, limits: Limits, doubts: Doubts) -> tuple[Block, ...]:
     """The header block of the signed entity; of a protected mail (`forwarded=no`), its own headers too."""
-    nowhere = Doubts()
-    first = read_block(raw, start, end, limits, nowhere, "")
-    kind = structure.kind_of(first, "text/plain", nowhere, "")
+    first = read_block(raw, start, end, limits, doubts, "")
+    kind = structure.kind_of(first, "text/plain", doubts, "")
     if not kind.is_message() or kind.structured.get("forwarded") != "no":
         return (first,)
-    return (first, read_block(raw, first_line(raw, first.body, end), end, limits, nowhere, ""))
+    return (first, read_block(raw, first_line(raw, first.body, end), end, limits, doubts, ""))
 
 
 def _sender_faults(block: Block, doubts: Doubts, inside: tuple[Block, ...]) -> Iterator[str]:

@@ -18,6 +18,7 @@ LOOKALIKES_MOST = 50_000  # lines that begin like a delimiter and are none, in o
 LOOKALIKE_WORDS_MOST = 100  # different ones; each is looked for in the whole multipart
 BOUNDARY_MOST = 200  # RFC 2046 says 70; some writers go beyond
 
+_CR, _LF = 13, 10
 _TYPE = re.compile(r"[a-z0-9!#$%&'*+.^_`{|}~-]+/[a-z0-9!#$%&'*+.^_`{|}~-]+")
 _REST_OF_DELIMITER = re.compile(rb"(--)?[ \t]*(?:\r?\n|\r?\Z)")
 
@@ -70,34 +71,41 @@ def split(
 ) -> list[tuple[int, int]]:
     """Where the parts of a multipart begin and end. Stops at `most` parts and says `too-many-parts`. The line end
     before a delimiter belongs to the delimiter."""
-    needle = b"\n--" + boundary
-    if raw.find(b"\r" + needle[1:], start, end) >= 0:  # some readers end a line at a bare CR
-        doubts.add("ambiguous-structure", place)
+    delimiter = b"--" + boundary
     parts: list[tuple[int, int]] = []
     part_start = -1
     closed, lookalikes = False, _Lookalikes(raw, start, end)
-    at = raw.find(needle, max(start - 1, 0), end)
+    at = raw.find(delimiter, start, end)
     while at >= 0:
-        rest = _REST_OF_DELIMITER.match(raw, at + len(needle), end)
+        after = at + len(delimiter)
+        before = raw[at - 1] if at else 0
+        if before == _CR and at > start:  # some readers end a line at a bare CR
+            doubts.add("ambiguous-structure", place)
+        if before != _LF:
+            at = raw.find(delimiter, after, end)
+            continue
+        rest = _REST_OF_DELIMITER.match(raw, after, end)
         if rest is None:
-            if not lookalikes.belongs_inside(at + 3):
+            if not lookalikes.belongs_inside(at + 2):
                 doubts.add("ambiguous-structure", place)
             if lookalikes.seen > LOOKALIKES_MOST:
                 doubts.add("ambiguous-structure", place)
                 break
-            at = raw.find(needle, at + len(needle), end)
+            at = raw.find(delimiter, after, end)
             continue
         if closed:
             doubts.add("ambiguous-structure", place)
             break
         if part_start >= 0:
-            parts.append((part_start, max(part_start, _without_line_end(raw, part_start, at))))
+            parts.append((part_start, max(part_start, _without_line_end(raw, part_start, at - 1))))
         closed = rest[1] is not None
         part_start = rest.end()
         if len(parts) >= most:
+            if raw.find(b"\r" + delimiter, part_start, end) >= 0:
+                doubts.add("ambiguous-structure", place)
             doubts.add("too-many-parts", place)
             return parts
-        at = raw.find(needle, rest.end() - 1, end)
+        at = raw.find(delimiter, part_start, end)
     if not closed:
         doubts.add("truncated", place)
         if 0 <= part_start < end:
@@ -133,4 +141,4 @@ class _Lookalikes:
 
 
 def _without_line_end(raw: bytes, start: int, newline: int) -> int:
-    return newline - 1 if newline > start and raw[newline - 1] == 13 else newline
+    return newline - 1 if newline > start and raw[newline - 1] == _CR else newline

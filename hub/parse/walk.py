@@ -6,6 +6,7 @@ opened. Caps on parts and depth hold over all of them together. What cannot be o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -58,7 +59,7 @@ class Walk:
         if kind.is_multipart():
             if encoding not in ("identity", "unknown"):  # RFC 2045 §6.4 forbids it; some decode, some do not
                 self._doubts.add("ambiguous-structure", place)
-            if self._multipart(raw, block.body, end, prefix, kind, around, place):
+            if self._multipart(raw, block, end, prefix, kind, around, place):
                 return
         if kind.is_message() and encoding == "identity" and self._carried(raw, block.body, end, own, kind, around):
             return
@@ -101,14 +102,16 @@ class Walk:
             return False
         return True
 
-    def _multipart(self, raw: bytes, start: int, end: int, prefix: str, kind: Kind, around: Around, place: str) -> bool:
+    def _multipart(
+        self, raw: bytes, block: Block, end: int, prefix: str, kind: Kind, around: Around, place: str
+    ) -> bool:
         """True when its parts were walked; False when it stays one leaf."""
         boundary = structure.boundary_of(kind, self._doubts, place)
         if boundary is None or not self._may_descend(around, place):
             return False
         if boundary in around.boundaries:
             self._doubts.add("ambiguous-structure", place)
-        parts = structure.split(raw, start, end, boundary, self._limits.parts - self._parts, self._doubts, place)
+        parts = self._cut(raw, block, end, boundary, place)
         self._note_wrapping(kind, around, place)
         inside = Around(
             depth=around.depth + 1,
@@ -118,12 +121,22 @@ class Walk:
             default_type="message/rfc822" if kind.media_type == "multipart/digest" else "text/plain",
             boundaries=around.boundaries | {boundary},
         )
-        for number, (part_start, part_end) in enumerate(parts, 1):
+        for number, (part_start, part_end, known) in enumerate(parts, 1):
             path = f"{prefix}.{number}" if prefix else str(number)
-            block = read_block(raw, part_start, part_end, self._limits, self._doubts, f"part {path}")
-            doubt_repeats(block, _NOTHING_TWICE, self._doubts, f"part {path}")
-            self._entity(raw, block, part_end, path, path, self._returned(kind, block, inside))
+            part = known or read_block(raw, part_start, part_end, self._limits, self._doubts, f"part {path}")
+            doubt_repeats(part, _NOTHING_TWICE, self._doubts, f"part {path}")
+            self._entity(raw, part, part_end, path, path, self._returned(kind, part, inside))
         return bool(parts)
+
+    def _cut(
+        self, raw: bytes, block: Block, end: int, boundary: bytes, place: str
+    ) -> Sequence[tuple[int, int, Block | None]]:
+        """Where the parts begin and end, with their headers where somebody has read them."""
+        most = self._limits.parts - self._parts
+        if 0 < len(block.parts) < most:
+            return block.parts
+        found = structure.split(raw, block.body, end, boundary, most, self._doubts, place)
+        return [(part_start, part_end, None) for part_start, part_end in found]
 
     def _returned(self, kind: Kind, block: Block, inside: Around) -> Around:
         """In a receipt, the mail that it gives back (RFC 6522 §3) is not a document of this one."""

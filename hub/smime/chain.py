@@ -67,12 +67,13 @@ def follow(
         leaf = loaded(signer).certificate
         time: Finding = "good" if leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc else "bad"
         return Path("unknown", time, ("no-anchors", *(("expired",) if time == "bad" else ())))
-    company = [loaded(raw).for_openssl for raw in others]
-    found, code = _built(loaded(signer).for_openssl, company, anchors, at)
     timing: tuple[str, ...] = ()
-    if code in ("expired", "not-yet-valid"):  # is it a good chain otherwise? A human wants to know
-        timing = (code,)
-        found, code = _built(loaded(signer).for_openssl, company, anchors, at, minds_time=False)
+    found, code = _whenever(signer, others, anchors)
+    if found is None or not all(_is_valid(raw, at) for raw in found):
+        found, code = _built(signer, others, anchors, at)
+        if code in ("expired", "not-yet-valid"):  # is it a good chain otherwise? A human wants to know
+            timing = (code,)
+            found, code = _whenever(signer, others, anchors)
     if found is None:
         return Path("bad", "bad" if timing else "unknown", (*timing, code))
     last = len(found) - 1
@@ -104,21 +105,37 @@ def loaded(raw: bytes) -> Loaded:
     return Loaded(certificate, for_openssl, certificate.public_key(), hashlib.sha256(raw).hexdigest())
 
 
+@lru_cache(_KEPT)
+def _whenever(
+    signer: bytes, others: tuple[bytes, ...], anchors: tuple[bytes, ...]
+) -> tuple[tuple[bytes, ...] | None, str]:
+    """`_built` without a look at the clock: such a chain is good at each moment at which all its certificates are."""
+    return _built(signer, others, anchors, None)
+
+
+def _is_valid(raw: bytes, at: datetime) -> bool:
+    """Surely valid; at the very second of its end OpenSSL decides."""
+    certificate = loaded(raw).certificate
+    return certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc
+
+
 def _built(
-    leaf: crypto.X509, company: list[crypto.X509], anchors: tuple[bytes, ...], at: datetime, minds_time: bool = True
-) -> tuple[list[bytes] | None, str]:
-    """The chain from signer to anchor, DER, or None and why."""
+    signer: bytes, others: tuple[bytes, ...], anchors: tuple[bytes, ...], at: datetime | None
+) -> tuple[tuple[bytes, ...] | None, str]:
+    """The chain from signer to anchor, DER, or None and why. `at` None: whenever."""
     store = crypto.X509Store()  # a new one each time: OpenSSL keeps the first time that a store was given, silently
     for raw in anchors:
         store.add_cert(loaded(raw).for_openssl)
-    store.set_flags(_FLAGS if minds_time else _FLAGS | _NO_CHECK_TIME)
-    store.set_time(at.astimezone(UTC))
+    store.set_flags(_FLAGS if at is not None else _FLAGS | _NO_CHECK_TIME)
+    if at is not None:
+        store.set_time(at.astimezone(UTC))
+    company = [loaded(raw).for_openssl for raw in others]
     try:
-        chain = crypto.X509StoreContext(store, leaf, company).get_verified_chain()
+        chain = crypto.X509StoreContext(store, loaded(signer).for_openssl, company).get_verified_chain()
     except crypto.X509StoreContextError as error:
         number = error.errors[0] if error.errors else None
         return None, _CODES.get(number, "chain-refused") if isinstance(number, int) else "chain-refused"
-    return [crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in chain], ""
+    return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in chain), ""
 
 
 @lru_cache(_KEPT)

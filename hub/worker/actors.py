@@ -11,6 +11,7 @@ A broker that is away is waited for, at the start too, and keeps no process from
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -120,6 +121,8 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
     async def _begin(self) -> None:
         self._house.start()
         assert self._house.rules is not None
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: to look through it again would stop a message for 50 ms
         self._watching = asyncio.create_task(self._house.rules.watch(self._stop))
 
     async def _end(self) -> None:

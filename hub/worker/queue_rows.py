@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import String, Table, bindparam, case, cast, delete, event, func, or_, select, update
+from sqlalchemy import String, Table, bindparam, case, cast, delete, event, func, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.types import NullType
 
 from hub.database import Database
 from hub.tables import QueueRow
@@ -140,7 +141,9 @@ _OF_QUEUE = QUEUE.c.queue == bindparam("name")
 _IS_FREE = or_(QUEUE.c.lease_until.is_(None), QUEUE.c.lease_until < bindparam("now"))
 _MINE = (QUEUE.c.id.in_(bindparam("ids", expanding=True)), QUEUE.c.owner == bindparam("me"))
 
-_NEXT = select(QUEUE.c.eta).where(_OF_QUEUE, _IS_FREE).order_by(QUEUE.c.eta).limit(1)
+_ETA = type_coerce(QUEUE.c.eta, NullType()).label("eta")  # the driver's own float, so that statements are made ready
+
+_NEXT = select(_ETA).where(_OF_QUEUE, _IS_FREE).order_by(QUEUE.c.eta).limit(1)
 _DEPTH = select(func.count()).select_from(
     select(QUEUE.c.id).where(_OF_QUEUE, _IS_FREE).limit(bindparam("most")).subquery()
 )
@@ -173,5 +176,5 @@ def _claim_statement(is_sqlite: bool) -> Any:
         update(QUEUE)
         .where(QUEUE.c.id.in_(select(due.c.id)))
         .values(id=fresh, owner=bindparam("me"), lease_until=bindparam("until"))
-        .returning(QUEUE.c.id, QUEUE.c.body, QUEUE.c.eta)
+        .returning(QUEUE.c.id, QUEUE.c.body, _ETA)
     )

@@ -436,6 +436,13 @@ def test_an_expired_certificate_is_refused_and_its_chain_still_told() -> None:
     assert (verdict.chain, verdict.time, verdict.reasons) == ("good", "bad", ("expired",))
 
 
+def test_a_chain_seen_before_is_judged_at_each_moment_anew() -> None:
+    end = SIGNER.certificate.not_valid_after_utc
+    times = (AT, end + DAY, AT, SIGNER.certificate.not_valid_before_utc - DAY, end, AT)
+    assert [look(GOOD, at=at).time for at in times[:4]] == ["good", "bad", "good", "bad"]
+    assert [look(GOOD, at=at).chain for at in times] == ["good"] * 6
+
+
 def test_a_certificate_that_had_expired_when_it_signed_is_refused() -> None:
     old = RSA.signer(not_after=AT - DAY)
     verdict = look(mail(ENTITY, forged(ENTITY, old)))
