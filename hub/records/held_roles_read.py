@@ -1,0 +1,89 @@
+"""The reading side of held roles: rows out of the database as `hub.message.HeldRole`, with their contacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.engine import Connection
+
+from hub.message import HeldRole, RoleLevel, comparable
+from hub.records.contacts import CONTACT, contact_of, day_of
+from hub.records.tenures import Tenure
+from hub.records.usagers import USAGER
+from hub.tables import HeldRoleRow
+
+HELD = HeldRoleRow.__table__  # type: ignore[attr-defined]
+
+HELD_MOST = 2_000  # of one usager with their territory and the site, history included
+
+_COLUMNS = [HELD.c[name].label(f"held_{name}") for name in HELD.columns.keys()]  # noqa: SIM118 (no dict)
+_HELD = select(*_COLUMNS, CONTACT).join(CONTACT, CONTACT.c.id == HELD.c.contact)
+_IN_ORDER = (HELD.c.role, HELD.c.since, HELD.c.said_at, HELD.c.id)
+_TRUE = HELD.c.withdrawn_at.is_(None)
+_OF_THE_SITE = and_(HELD.c.usager.is_(None), HELD.c.territory_key.is_(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class For:
+    """For whom a role is held: an usager (id), a territory, or, with neither, the whole site."""
+
+    usager_id: str | None = None
+    territory: str | None = None
+
+    @property
+    def level(self) -> RoleLevel:
+        return "usager" if self.usager_id else "territory" if self.territory else "site"
+
+
+def held_roles(connection: Connection, usager_id: str) -> tuple[HeldRole, ...]:
+    """See `hub.ports.Records.held_roles`."""
+    territory = connection.execute(select(USAGER.c.territory).where(USAGER.c.id == usager_id)).scalar()
+    mine = [HELD.c.usager == usager_id, _OF_THE_SITE]
+    if territory:
+        mine.append(is_for(For(territory=territory)))
+    return read_roles(connection, and_(or_(*mine), _TRUE))
+
+
+def is_for(whom: For) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = _OF_THE_SITE
+    if whom.usager_id is not None:
+        condition = HELD.c.usager == whom.usager_id
+    elif whom.territory is not None:
+        condition = and_(HELD.c.usager.is_(None), HELD.c.territory_key == comparable(whom.territory))
+    return condition
+
+
+def read_roles(connection: Connection, condition: ColumnElement[bool]) -> tuple[HeldRole, ...]:
+    """In the order of the days."""
+    rows = connection.execute(_HELD.where(condition).order_by(*_IN_ORDER).limit(HELD_MOST))
+    return tuple(_held_role_of(row) for row in rows.all())
+
+
+def still_true(connection: Connection, whom: For, role: str) -> tuple[HeldRole, ...]:
+    """What is true of one role of somebody, whatever the day."""
+    return read_roles(connection, and_(is_for(whom), HELD.c.role == role, _TRUE))
+
+
+def tenures_of(connection: Connection, whom: For, role: str) -> dict[Tenure, str]:
+    """The same as tenures, with the id of the row of each."""
+    return {Tenure(one.contact.id, one.since, one.until): one.id for one in still_true(connection, whom, role)}
+
+
+def _held_role_of(row: Any) -> HeldRole:
+    since = day_of(row.held_since)
+    assert since is not None
+    return HeldRole(
+        id=row.held_id,
+        role=row.held_role,
+        contact=contact_of(row),
+        level=For(usager_id=row.held_usager, territory=row.held_territory).level,
+        since=since,
+        until=day_of(row.held_until),
+        territory=row.held_territory,
+        said_at=row.held_said_at,
+        said_by=row.held_said_by,
+        withdrawn_at=row.held_withdrawn_at,
+        withdrawn_by=row.held_withdrawn_by,
+    )
