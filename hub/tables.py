@@ -429,8 +429,8 @@ class NewsRow(SQLModel, table=True):
 
 
 class ContactRow(SQLModel, table=True):
-    """A line of the site's address book (`hub.message.Contact`). Days are ISO dates. `words`: what a search looks at, in
-    the compared form."""
+    """A line of the site's address book (`hub.message.Contact`). Days are ISO dates. `words`: what a search looks at,
+    in the compared form."""
 
     __tablename__ = "contact"
     id: str = Field(primary_key=True, max_length=32)

@@ -24,9 +24,11 @@ from hub.cli.show import STEP_STATES, known
 from hub.cli.site import HERE, SiteOption, opened_with_reader
 from hub.errors import Permanent
 from hub.ports import Submission
+from hub.routing import Roles
 from hub.settings import Mailbox, Settings
 from hub.smtp.answers import checked_address
 from hub.wiring import House, new_message_id
+from hub.wiring.rulebook import roles_of
 
 SAID = {
     "DONE": "C'est parti :",
@@ -43,7 +45,9 @@ def register(app: typer.Typer) -> None:
 def send(
     files: Annotated[list[Path] | None, typer.Argument(help="Les fichiers PDF à envoyer.")] = None,
     sender: Annotated[str, typer.Option("--from", help="La boîte d'envoi : son nom, ou son adresse.")] = "",
-    to: Annotated[list[str] | None, typer.Option(help="Un destinataire ; à répéter.")] = None,
+    to: Annotated[
+        list[str] | None, typer.Option(help="Un destinataire, ou un rôle comme role:referent_ase ; à répéter.")
+    ] = None,
     usager: Annotated[str | None, typer.Option(help="N° de dossier de l'usager.")] = None,
     kind: Annotated[str | None, typer.Option(help="Type du document (voir document_types.yaml).")] = None,
     subject: Annotated[str, typer.Option(help="Quelques mots, sans nom de personne.")] = "",
@@ -64,7 +68,7 @@ def send(
 async def _send(site: Path, sender: str, to: list[str], subject: str, words: str, files: list[Path], by: str) -> None:
     async with opened_with_reader(site) as house:
         mailbox = _mailbox(house.settings, sender)
-        recipients = tuple(checked_address(one.strip()) for one in to)
+        recipients = tuple(checked_address(_address(one.strip(), roles_of(house.settings))) for one in to)
         mail = _mail(mailbox, recipients, subject, words, files)
         message_id = await _submitted(house, mailbox, recipients, mail, by or getpass.getuser())
         await trip.carry(message_id, house.start())
@@ -73,6 +77,18 @@ async def _send(site: Path, sender: str, to: list[str], subject: str, words: str
         print(SAID.get(summary.state, "Le hub s'en charge :"))
         for step in await house.spool.steps(message_id):
             print(f"  - {story.in_words(step.step)} : {STEP_STATES.get(step.state, step.state)}")
+
+
+def _address(written: str, roles: Roles) -> str:
+    """`role:referent_ase` as a mail program writes it."""
+    words = roles.asked(written)
+    if words is None:
+        return written
+    role = roles.called(words)
+    if role is None:
+        known = ", ".join(f"role:{one.name}" for one in roles.declared)
+        raise Permanent("no such role", f"Aucun rôle ne s'appelle ainsi dans le carnet d'adresses (connus : {known}).")
+    return roles.address(role)
 
 
 def _mailbox(settings: Settings, named: str) -> Mailbox:

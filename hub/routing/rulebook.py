@@ -6,6 +6,7 @@ path message`: unknown keys, and what `slips` finds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from hub import configuration
 from hub.errors import Misconfigured
 from hub.routing.catalogue import Catalogue, load_catalogue
+from hub.routing.roles import NO_ROLES, PREFIX, Roles
 from hub.routing.rules import NumberedRoute, Route, RoutesFile, Then
 from hub.routing.slips import Named, slips
 
@@ -33,6 +35,7 @@ class Policy:
     addresses: tuple[tuple[str, str], ...] = ()  # name in the settings and address of each mailbox of ours
     zone: tzinfo = UTC  # in which letters tell times
     copied: frozenset[str] = frozenset()  # names of the mailboxes with a folder for copies of what they send
+    roles: Roles = NO_ROLES
 
 
 # A file without `submissions` sends nothing.
@@ -49,12 +52,14 @@ NO_SUBMISSIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """Everything that decides, loaded whole: never changed, only replaced."""
+    """Everything that decides, loaded whole: never changed, only replaced. `names_roles`: what comes in may be passed
+    on to who holds a role."""
 
     catalogue: Catalogue
     routes: tuple[NumberedRoute, ...]
     submissions: tuple[NumberedRoute, ...]
     policy: Policy
+    names_roles: bool = False
 
 
 def make_rulebook(
@@ -71,7 +76,7 @@ def make_rulebook(
     catalogue = load_catalogue(types_text, types_name)
     tree = configuration.parse_yaml(routes_text, routes_name)
     file = configuration.validate(RoutesFile, tree, routes_name)
-    named = Named(kinds=frozenset(catalogue.kinds), mailboxes=mailbox_names)
+    named = Named(kinds=frozenset(catalogue.kinds), mailboxes=mailbox_names, roles=_role_names(policy))
     outside = partial(_address_fault, policy=policy)
     errors = [*slips("rules", file.rules, named, outside), *slips("submissions", file.submissions, named, outside)]
     if errors:
@@ -89,7 +94,17 @@ def make_rulebook(
         routes=numbered("rules", file.rules),
         submissions=numbered("submissions", file.submissions) or NO_SUBMISSIONS,
         policy=policy,
+        names_roles=any(map(policy.roles.asked, _passed_to(file.rules))),
     )
+
+
+def _passed_to(rules: tuple[Route, ...]) -> Iterator[str]:
+    for route in rules:
+        yield from (*route.then.copy_to, *route.then.notify)
+
+
+def _role_names(policy: Policy) -> frozenset[str]:
+    return frozenset(f"{PREFIX}{one.name}" for one in policy.roles.declared)
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
@@ -97,7 +112,10 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 
 
 def _address_fault(address: str, policy: Policy) -> str | None:
-    """Why a rule may not write to this address; None when it may."""
+    """Why a rule may not write to this address, or role; None when it may."""
+    words = policy.roles.asked(address)
+    if words is not None:
+        return None if policy.roles.called(words) is not None else f"{address} is no role of the settings"
     if address.casefold() in policy.own_addresses:
         return f"{address} is one of our mailboxes: the mail would come back for ever"
     if not is_member(address, policy.member_domains):

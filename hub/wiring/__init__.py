@@ -28,7 +28,10 @@ from hub.imap.filer import Box, ImapFiler
 from hub.message import Limits
 from hub.ports import Reader
 from hub.records import SqlRecords
+from hub.records.contacts import SqlContacts
+from hub.records.held_roles import SqlHeldRoles
 from hub.records.users import SqlUsers
+from hub.routing.rulebook import is_member
 from hub.sentcopies import SentCopies
 from hub.settings import Mailbox, Settings
 from hub.smime import Signer
@@ -38,7 +41,7 @@ from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
 from hub.wiring.reading import CompletingReader
-from hub.wiring.rulebook import LiveRulebook, sent_folders
+from hub.wiring.rulebook import LiveRulebook, roles_of, sent_folders
 from hub.wiring.signers import load_signers, trust_of
 from hub.wiring.ways import Ways
 from hub.wiring.writing import writing_of
@@ -65,6 +68,11 @@ class House:
             settings.data_dir / "blobs", self.database, self.keys, inline_most=spooling.inline_most, clock=now
         )
         self.records = SqlRecords(self.database, self.blobs, self.keys, now, settings.site.timezone)
+        zone = settings.site.timezone
+        self.contacts = SqlContacts(self.database, now, partial(is_of_the_space, settings), zone)
+        self.held_roles = SqlHeldRoles(
+            self.database, now, roles_of(settings).declared, partial(is_of_the_space, settings), zone
+        )
         self.users = SqlUsers(self.database, now, settings.site.timezone)
         self.spool = SqlSpool(
             self.database,
@@ -145,6 +153,10 @@ def open_house(settings: Settings, *, migrated: bool = True) -> House:
         migrations.upgrade(house.database)
     belong(house.database, house.keys, settings.data_dir / "blobs")
     return house
+
+
+def is_of_the_space(settings: Settings, address: str) -> bool:
+    return is_member(address, frozenset(domain.casefold() for domain in settings.deciding.member_domains))
 
 
 def limits_of(settings: Settings) -> Limits:
