@@ -644,7 +644,8 @@ RoleLevel = Literal["usager", "territory", "site"]  # for whom a role is held, t
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldRole:
     """That a contact holds a role for an usager, for those of a territory, or for all of the site: from the day `since`
-    to the day `until`, both included. `withdrawn_at`: it was noted by mistake, or said otherwise since (`said_by`)."""
+    to the day `until`, both included. `record_number`: of the usager. `withdrawn_at`: it was noted by mistake, or said
+    otherwise since."""
 
     id: str
     role: str
@@ -653,6 +654,7 @@ class HeldRole:
     since: date
     until: date | None = None
     territory: str | None = None
+    record_number: str | None = None
     said_at: datetime
     said_by: str
     withdrawn_at: datetime | None = None

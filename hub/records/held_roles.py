@@ -24,8 +24,8 @@ from hub.ports import Clock
 from hub.records.addresses import IsMember, fault_of, normal_form
 from hub.records.contacts import BookImport, alone, by_address, iso_of, known_contact
 from hub.records.csv_lines import Problem
-from hub.records.held_roles_read import HELD, For, is_for, read_roles, still_true, tenures_of
-from hub.records.tenures import Change, Overlap, Tenure, ended, placed
+from hub.records.held_roles_read import HELD, For, is_for, read_roles, still_true, tenures_of, to_hand_over
+from hub.records.tenures import Change, Overlap, Tenure, ended, handed_over, placed
 from hub.records.usagers import usager
 
 
@@ -115,6 +115,25 @@ class SqlHeldRoles:
     async def withdraw(self, whom: For, role: str, address: str, by: str) -> tuple[HeldRole, ...]:
         """It was noted by mistake: the last thing said of this contact is taken back."""
         return await self._settle(whom, role, address, None, by)
+
+    async def hand_over(self, old: str, new: str, since: date, by: str) -> tuple[HeldRole, ...]:
+        """Whoever is at `old` leaves: all that is held there on the day `since`, or later, is held at `new` from that
+        day on. Gives what was handed over. Raises Permanent, and then nothing was."""
+        called = normal_form(new)
+        fault = fault_of(called, self._is_member)
+        if fault is not None:
+            raise Permanent("an address that may not hold a role", f"Adresse refusée : {fault}.")
+
+        def work(connection: Connection) -> tuple[HeldRole, ...]:
+            alone(connection, HELD.name)
+            leaving, coming = known_contact(connection, normal_form(old)).id, known_contact(connection, called).id
+            going_on = to_hand_over(connection, leaving, since)
+            for whom, one in going_on:
+                change = handed_over(Tenure(leaving, one.since, one.until), coming, since)
+                self._apply(connection, whom, one.role, tenures_of(connection, whom, one.role), change, by)
+            return tuple(one for _, one in going_on)
+
+        return await self._database.write(work)
 
     async def store(self, read: RolesRead, by: str, rehearsal: bool = False) -> BookImport:
         """Say every line of a file, all or nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -19,7 +20,11 @@ HELD = HeldRoleRow.__table__  # type: ignore[attr-defined]
 HELD_MOST = 2_000  # of one usager with their territory and the site, history included
 
 _COLUMNS = [HELD.c[name].label(f"held_{name}") for name in HELD.columns.keys()]  # noqa: SIM118 (no dict)
-_HELD = select(*_COLUMNS, CONTACT).join(CONTACT, CONTACT.c.id == HELD.c.contact)
+_HELD = (
+    select(*_COLUMNS, USAGER.c.record_number, CONTACT)
+    .join(CONTACT, CONTACT.c.id == HELD.c.contact)
+    .outerjoin(USAGER, USAGER.c.id == HELD.c.usager)
+)
 _IN_ORDER = (HELD.c.role, HELD.c.since, HELD.c.said_at, HELD.c.id)
 _TRUE = HELD.c.withdrawn_at.is_(None)
 _OF_THE_SITE = and_(HELD.c.usager.is_(None), HELD.c.territory_key.is_(None))
@@ -71,6 +76,13 @@ def tenures_of(connection: Connection, whom: For, role: str) -> dict[Tenure, str
     return {Tenure(one.contact.id, one.since, one.until): one.id for one in still_true(connection, whom, role)}
 
 
+def to_hand_over(connection: Connection, contact_id: str, since: date) -> list[tuple[For, HeldRole]]:
+    """What a contact holds on a day, or will hold after it, and for whom."""
+    goes_on = or_(HELD.c.until.is_(None), HELD.c.until >= since.isoformat())
+    rows = connection.execute(_HELD.where(and_(HELD.c.contact == contact_id, goes_on, _TRUE)).order_by(*_IN_ORDER))
+    return [(For(usager_id=row.held_usager, territory=row.held_territory), _held_role_of(row)) for row in rows.all()]
+
+
 def _held_role_of(row: Any) -> HeldRole:
     since = day_of(row.held_since)
     assert since is not None
@@ -82,6 +94,7 @@ def _held_role_of(row: Any) -> HeldRole:
         since=since,
         until=day_of(row.held_until),
         territory=row.held_territory,
+        record_number=row.record_number,
         said_at=row.held_said_at,
         said_by=row.held_said_by,
         withdrawn_at=row.held_withdrawn_at,

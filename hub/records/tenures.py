@@ -77,3 +77,9 @@ def ended(known: Iterable[Tenure], contact: str, until: date) -> Change | None:
         return None
     last = max(going_on, key=lambda one: one.since)
     return Change((last,), (replace(last, until=until),))
+
+
+def handed_over(known: Tenure, to: str, since: date) -> Change:
+    """From the day `since` on, what is left of a tenure is somebody else's."""
+    before = (replace(known, until=since - _DAY),) if known.since < since else ()
+    return Change((known,), (*before, Tenure(to, max(known.since, since), known.until)))

@@ -22,7 +22,7 @@ from hub.routing.rules import Route
 from hub.routing.submissions import think_submission
 from hub.routing.tags import untagged
 from hub.routing.tidings import report_keys
-from hub.routing.towards import usager_for_roles
+from hub.routing.towards import led_to, usager_for_roles
 from hub.routing.view import Seen
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "asked_of",
     "dismissed",
     "identities",
+    "led_to",
     "letters",
     "make_rulebook",
     "number_clue",

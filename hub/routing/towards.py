@@ -7,7 +7,6 @@ their territory, and that before the whole site's. Never the last known holder: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -76,13 +75,26 @@ def towards(
         return (Towards(written=written, doubt=_unknown(policy)),)
     if usager_id is None:
         return (_doubted(written, role, WITHOUT_USAGER),)
+    return led_to(role, seen.held_roles, seen.today, policy, written, may_be_ours)
+
+
+def led_to(
+    role: Role,
+    held: tuple[HeldRole, ...],
+    on: date | None,
+    policy: Policy,
+    written: str = "",
+    may_be_ours: bool = True,
+) -> tuple[Towards, ...]:
+    """Who holds the role on a day, of what the address book says of one usager (`held`)."""
+    known = [one for one in held if one.role == role.name and one.withdrawn_at is None]
     for level in LEVELS:
-        holders = [one for one in _of(role, level, seen) if seen.today is not None and one.is_held(seen.today)]
+        holders = [one for one in known if one.level == level and on is not None and one.is_held(on)]
         if len({one.contact.address for one in holders}) > 1 and not role.is_shared:
             return (_doubted(written, role, "role-several"),)
-        if holders:
-            return tuple(_led(written, role, one, seen, policy, may_be_ours) for one in holders)
-    return (_nobody(written, role, seen),)
+        if holders and on is not None:
+            return tuple(_led(written, role, one, on, policy, may_be_ours) for one in holders)
+    return (_nobody(written, role, known, on),)
 
 
 def successor(address: str, usager_id: str, seen: Seen, policy: Policy) -> tuple[Role, date, Towards] | None:
@@ -104,14 +116,9 @@ def successor(address: str, usager_id: str, seen: Seen, policy: Policy) -> tuple
     return None
 
 
-def _of(role: Role, level: RoleLevel, seen: Seen) -> Iterable[HeldRole]:
-    return (one for one in seen.held_roles if one.role == role.name and one.level == level)
-
-
-def _led(written: str, role: Role, held: HeldRole, seen: Seen, policy: Policy, may_be_ours: bool) -> Towards:
+def _led(written: str, role: Role, held: HeldRole, on: date, policy: Policy, may_be_ours: bool) -> Towards:
     address = held.contact.address
-    assert seen.today is not None
-    if not held.contact.is_active(seen.today):
+    if not held.contact.is_active(on):
         return _doubted(written, role, "role-contact-ended")
     if not is_member(address, policy.member_domains):
         return _doubted(written, role, "role-outside")
@@ -123,14 +130,13 @@ def _led(written: str, role: Role, held: HeldRole, seen: Seen, policy: Policy, m
     )
 
 
-def _nobody(written: str, role: Role, seen: Seen) -> Towards:
-    """Nobody holds it today: the last who did, or the first who will, says more than nothing."""
-    known = [one for level in LEVELS for one in _of(role, level, seen)]
-    if seen.today is not None and known:
-        ends = [one.until for one in known if one.until is not None and one.until < seen.today]
+def _nobody(written: str, role: Role, known: list[HeldRole], on: date | None) -> Towards:
+    """Nobody holds it that day: the last who did, or the first who will, says more than nothing."""
+    if on is not None:
+        ends = [one.until for one in known if one.until is not None and one.until < on]
         if ends:
             return _doubted(written, role, "role-ended", f" (jusqu'au {max(ends):%d/%m/%Y})")
-        begins = [one.since for one in known if one.since > seen.today]
+        begins = [one.since for one in known if one.since > on]
         if begins:
             return _doubted(written, role, "role-not-yet", f" (à partir du {min(begins):%d/%m/%Y})")
     return _doubted(written, role, "role-unresolved")
