@@ -68,7 +68,7 @@ def send(
 async def _send(site: Path, sender: str, to: list[str], subject: str, words: str, files: list[Path], by: str) -> None:
     async with opened_with_reader(site) as house:
         mailbox = _mailbox(house.settings, sender)
-        recipients = tuple(checked_address(_address(one.strip(), roles_of(house.settings))) for one in to)
+        recipients = tuple(_address(one.strip(), roles_of(house.settings)) for one in to)
         mail = _mail(mailbox, recipients, subject, words, files)
         message_id = await _submitted(house, mailbox, recipients, mail, by or getpass.getuser())
         await trip.carry(message_id, house.start())
@@ -83,7 +83,7 @@ def _address(written: str, roles: Roles) -> str:
     """`role:referent_ase` as a mail program writes it."""
     words = roles.asked(written)
     if words is None:
-        return written
+        return checked_address(written)
     role = roles.called(words)
     if role is None:
         known = ", ".join(f"role:{one.name}" for one in roles.declared)
