@@ -198,6 +198,10 @@ class Sendings(Protocol):
 
     async def sending(self, sending_id: str) -> Sending | None: ...
 
+    async def sendings_of(self, message_id: str) -> tuple[Sending, ...]:
+        """What was made of a submission, newest first."""
+        ...
+
     async def find(self, keys: Iterable[str]) -> tuple[Sending, ...]:
         """The sendings that the keys of a report name (`hub.receipts.keys_of`)."""
         ...

@@ -449,9 +449,9 @@ class ContactRow(SQLModel, table=True):
 
 
 class HeldRoleRow(SQLModel, table=True):
-    """That a contact holds a role (`hub.message.HeldRole`): for an usager, for a territory (compared form in
-    `territory_key`), or, with neither, for the whole site. What was said is never changed: it is withdrawn, once, and
-    said anew."""
+    """That a contact holds a role (`hub.message.HeldRole`): for an usager, for a territory (`territory_key` has its
+    compared form), or for the whole site (it is ""). What was said is never changed: it is withdrawn, once, and said
+    anew."""
 
     __tablename__ = "held_role"
     id: str = Field(primary_key=True, max_length=32)

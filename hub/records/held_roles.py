@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database
 from hub.errors import Permanent
-from hub.message import HeldRole, Role, comparable
+from hub.message import HeldRole, Role
 from hub.ports import Clock
 from hub.records.addresses import IsMember, fault_of, normal_form
 from hub.records.contacts import BookImport, alone, by_address, iso_of, known_contact
@@ -75,7 +75,7 @@ class SqlHeldRoles:
 
     async def defaults(self) -> tuple[HeldRole, ...]:
         """Those of all territories and of the site."""
-        return await self._database.read(lambda c: read_roles(c, HELD.c.usager.is_(None)))
+        return await self._database.read(lambda c: read_roles(c, HELD.c.territory_key.is_not(None)))
 
     async def of_contact(self, contact_id: str) -> tuple[HeldRole, ...]:
         return await self._database.read(lambda c: read_roles(c, HELD.c.contact == contact_id))
@@ -226,7 +226,7 @@ class SqlHeldRoles:
                 "contact": one.contact,
                 "usager": whom.usager_id,
                 "territory": whom.territory,
-                "territory_key": comparable(whom.territory),
+                "territory_key": whom.territory_key,
                 "since": iso_of(one.since),
                 "until": iso_of(one.until),
                 "said_at": now,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 from sqlalchemy.engine import Connection
 
 from hub.message import HeldRole, RoleLevel, comparable
@@ -17,7 +17,7 @@ from hub.tables import HeldRoleRow
 
 HELD = HeldRoleRow.__table__  # type: ignore[attr-defined]
 
-HELD_MOST = 2_000  # of one usager with their territory and the site, history included
+HELD_MOST = 2_000  # of one usager, territory or site, history included
 
 _COLUMNS = [HELD.c[name].label(f"held_{name}") for name in HELD.columns.keys()]  # noqa: SIM118 (no dict)
 _HELD = (
@@ -25,9 +25,9 @@ _HELD = (
     .join(CONTACT, CONTACT.c.id == HELD.c.contact)
     .outerjoin(USAGER, USAGER.c.id == HELD.c.usager)
 )
-_IN_ORDER = (HELD.c.role, HELD.c.since, HELD.c.said_at, HELD.c.id)
+_IN_ORDER = (HELD.c.role, HELD.c.since, HELD.c.said_at, HELD.c.withdrawn_at.is_(None), HELD.c.id)
 _TRUE = HELD.c.withdrawn_at.is_(None)
-_OF_THE_SITE = and_(HELD.c.usager.is_(None), HELD.c.territory_key.is_(None))
+EVERYWHERE = ""  # the territory of what is held for the whole site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +41,37 @@ class For:
     def level(self) -> RoleLevel:
         return "usager" if self.usager_id else "territory" if self.territory else "site"
 
+    @property
+    def territory_key(self) -> str | None:
+        """The compared form; that of the whole site, or None for an usager."""
+        return None if self.usager_id else comparable(self.territory) or EVERYWHERE
+
+
+# Asked together, the two would read the whole table.
+_TERRITORY = select(USAGER.c.territory).where(USAGER.c.id == bindparam("wanted"))
+_OF_USAGER = _HELD.where(and_(HELD.c.usager == bindparam("wanted"), _TRUE)).order_by(*_IN_ORDER).limit(HELD_MOST)
+_BY_DEFAULT = (
+    _HELD.where(and_(HELD.c.territory_key.in_((bindparam("place"), EVERYWHERE)), _TRUE))
+    .order_by(*_IN_ORDER)
+    .limit(HELD_MOST)
+)
+
 
 def held_roles(connection: Connection, usager_id: str) -> tuple[HeldRole, ...]:
     """See `hub.ports.Records.held_roles`."""
-    territory = connection.execute(select(USAGER.c.territory).where(USAGER.c.id == usager_id)).scalar()
-    mine = [HELD.c.usager == usager_id, _OF_THE_SITE]
-    if territory:
-        mine.append(is_for(For(territory=territory)))
-    return read_roles(connection, and_(or_(*mine), _TRUE))
+    lives = connection.execute(_TERRITORY, {"wanted": usager_id}).first()
+    place = comparable(lives.territory) if lives is not None else None
+    rows = (
+        *connection.execute(_OF_USAGER, {"wanted": usager_id}).all(),
+        *connection.execute(_BY_DEFAULT, {"place": place or EVERYWHERE}).all(),
+    )
+    return tuple(_held_role_of(row) for row in rows)
 
 
 def is_for(whom: For) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = _OF_THE_SITE
+    condition: ColumnElement[bool] = HELD.c.territory_key == whom.territory_key
     if whom.usager_id is not None:
         condition = HELD.c.usager == whom.usager_id
-    elif whom.territory is not None:
-        condition = and_(HELD.c.usager.is_(None), HELD.c.territory_key == comparable(whom.territory))
     return condition
 
 

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 import pytest
 
 from hub import deeds, routing, trip
-from hub.message import Delivery, Hold
+from hub.errors import Permanent
+from hub.message import Delivery, Hold, Rung
 from hub.records.contacts import Described
 from hub.records.held_roles_read import For
 from hub.routing.roles import Roles
@@ -156,6 +157,23 @@ async def test_released_while_nobody_holds_it_it_waits_again(bureau: Bureau) -> 
     await bureau.release(message_id)
     assert await bureau.carry(message_id) == "HELD"
     assert not bureau.outgoing(GARNIER)
+
+
+async def test_released_after_a_change_nobody_gets_a_twin(bureau: Bureau) -> None:
+    """The address of the référent was refused, the others have it: another mail then, and none of it for them."""
+    await bureau.hold()
+    bureau.sender.outcomes.append(Permanent("RCPT refused: 550 5.1.1 unknown"))
+    message_id = await bureau.submit(ABOUT_LINA, REFERENT, BUREAU)
+    assert await bureau.carry(message_id) == "HELD"
+    assert len(bureau.outgoing(BUREAU)) == 1
+    await bureau.hold(LOPEZ, since=bureau.today)
+    await bureau.release(message_id)
+    assert await bureau.carry(message_id) == "DONE"
+    assert (len(bureau.outgoing(BUREAU)), len(bureau.outgoing(LOPEZ))) == (1, 1)
+    (last,) = bureau.outgoing(LOPEZ)
+    assert {LOPEZ, BUREAU} == {one.addr_spec for one in last["To"].addresses}
+    (sending,) = (one for one in bureau.records.composed if one.message_id == last["Message-ID"])
+    assert {one.recipient: one.rung for one in sending.sent_to} == {LOPEZ: Rung.SUBMITTED, BUREAU: Rung.SUBMITTED}
 
 
 async def test_words_alone_to_a_role_ask_whom_they_are_about(bureau: Bureau) -> None:
