@@ -80,7 +80,7 @@ def find(
         looked = house.contacts.find(
             " ".join(words),
             checked(mailbox_type, kind, "--type") if kind else None,
-            checked(departement_of, departement, "--departement") if departement else "",
+            _departement(departement or ""),
         )
         found = asyncio.run(looked)
     table = Table("adresse", "type", "nom", "structure", "service", "dép.", "", box=None)
@@ -231,8 +231,12 @@ def _said(
         name=was.name if name is None else checked(short_text, name, "--name"),
         organisation=was.organisation if organisation is None else checked(short_text, organisation, "--organisation"),
         service=was.service if service is None else checked(short_text, service, "--service"),
-        departement=was.departement if not departement else checked(departement_of, departement, "--departement"),
+        departement=was.departement if departement is None else _departement(departement),
         note=was.note if note is None else checked(short_text, note, "--note"),
         since=was.since if since is None else day_of(since, "--since"),
         until=was.until if until is None else day_of(until, "--until"),
     )
+
+
+def _departement(given: str) -> str:
+    return checked(departement_of, given, "--departement") if given else ""

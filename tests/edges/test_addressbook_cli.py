@@ -55,6 +55,8 @@ def test_a_book_from_the_first_address_to_the_last(site: Site) -> None:
     site.said("contacts", "change", GARNIER, "--service", "ASE territoire Nord", "--name", "")
     assert GARNIER in site.said("contacts", "find", "territoire", "nord")
     assert "Aucune adresse" in site.said("contacts", "find", "elise", code=1)
+    site.said("contacts", "change", GARNIER, "--departement", "")
+    assert "Aucune adresse" in site.said("contacts", "find", "garnier", "--departement", "38", code=1)
     assert "JJ/MM/AAAA" in site.refused("contacts", "change", GARNIER, "--since", "hier")
 
 
