@@ -127,7 +127,7 @@ class SqlContacts:
                     "this contact is there already",
                     "Cette adresse est déjà dans le carnet : « hub contacts change » la modifie.",
                 )
-            self._write(connection, called, described, None, by)
+            self._write(connection, [(called, described, None)], by)
             return by_address(connection, [called])[called]
 
         return await self._database.write(work)
@@ -139,7 +139,7 @@ class SqlContacts:
 
         def work(connection: Connection) -> Contact:
             alone(connection, CONTACT.name)
-            self._write(connection, called, described, known_contact(connection, called), by)
+            self._write(connection, [(called, described, known_contact(connection, called))], by)
             return by_address(connection, [called])[called]
 
         return await self._database.write(work)
@@ -159,34 +159,37 @@ class SqlContacts:
         def work(connection: Connection) -> BookImport:
             alone(connection, CONTACT.name)
             known = by_address(connection, [address for address, _ in read.contacts])
-            added = changed = 0
-            for address, said in read.contacts:
-                before = known.get(address)
-                described = said if before is None else _kept(said, before, read.columns)
-                if before is not None and described == described_of(before):
-                    continue
-                added, changed = (added + 1, changed) if before is None else (added, changed + 1)
-                if not rehearsal:
-                    self._write(connection, address, described, before, by)
+            said = [
+                (address, one if before is None else _kept(one, before, read.columns), before)
+                for address, one in read.contacts
+                for before in (known.get(address),)
+            ]
+            added = sum(before is None for _, _, before in said)
+            changed = sum(before is not None and one != described_of(before) for _, one, before in said)
+            if not rehearsal:
+                self._write(connection, said, by)
             return BookImport(added=added, changed=changed, unchanged=len(read.contacts) - added - changed)
 
         return await self._database.write(work)
 
-    def _write(
-        self, connection: Connection, address: str, described: Described, before: Contact | None, by: str
-    ) -> None:
+    def _write(self, connection: Connection, said: Iterable[tuple[str, Described, Contact | None]], by: str) -> None:
+        """Each address with what is said of it now, and what is known of it. The journal comes last (`hub.journal`)."""
         now = self._now()
-        values = _values(address, described) | {"changed_at": now, "changed_by": by}
-        if before is None:
-            number = secrets.token_hex(16)
-            connection.execute(insert(CONTACT), {"id": number, "address": address, **values})
-            journal.append(connection, now, by, "contact added", number, f"type {described.type}")
-            return
-        was = described_of(before)
-        changed = [one.name for one in fields(Described) if getattr(was, one.name) != getattr(described, one.name)]
-        if changed:
-            connection.execute(update(CONTACT).where(CONTACT.c.id == before.id).values(values))
-            journal.append(connection, now, by, "contact changed", before.id, ", ".join(changed))
+        added: list[dict[str, Any]] = []
+        deeds: list[journal.Deed] = []
+        for address, described, before in said:
+            values = _values(address, described) | {"changed_at": now, "changed_by": by}
+            if before is None:
+                number = secrets.token_hex(16)
+                added.append({"id": number, "address": address, **values})
+                deeds.append(journal.Deed("contact added", number, f"type {described.type}"))
+            elif changed := _changed(described_of(before), described):
+                connection.execute(update(CONTACT).where(CONTACT.c.id == before.id).values(values))
+                deeds.append(journal.Deed("contact changed", before.id, ", ".join(changed)))
+        if added:
+            connection.execute(insert(CONTACT), added)
+        if deeds:
+            journal.append_all(connection, now, by, deeds)
 
     def _now(self) -> datetime:
         return self._clock().astimezone(self._zone)
@@ -247,6 +250,11 @@ def iso_of(day: date | None) -> str | None:
 
 def described_of(contact: Contact) -> Described:
     return Described(**{one.name: getattr(contact, one.name) for one in fields(Described)})
+
+
+def _changed(was: Described, now: Described) -> list[str]:
+    """Names of fields."""
+    return [one.name for one in fields(Described) if getattr(was, one.name) != getattr(now, one.name)]
 
 
 def _kept(said: Described, before: Contact, columns: frozenset[str]) -> Described:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, update
@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database
 from hub.errors import Permanent
+from hub.journal import Deed
 from hub.message import HeldRole, Role
 from hub.ports import Clock
 from hub.records.addresses import IsMember, fault_of, normal_form
@@ -27,6 +28,8 @@ from hub.records.csv_lines import Problem
 from hub.records.held_roles_read import HELD, For, is_for, read_roles, still_true, tenures_of, to_hand_over
 from hub.records.tenures import Change, Overlap, Tenure, ended, handed_over, placed
 from hub.records.usagers import usager
+
+_ADD = insert(HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ class SqlHeldRoles:
                 change = placed(known, new, known_role.is_shared)
             except Overlap as overlap:
                 raise Permanent("two holders of a role", _in_the_way(overlap.with_, new)) from None
-            self._apply(connection, whom, role, known, change, by)
+            self._note(connection, by, self._apply(connection, whom, role, known, change, by))
             return still_true(connection, whom, role)
 
         return await self._database.write(work)
@@ -128,9 +131,11 @@ class SqlHeldRoles:
             alone(connection, HELD.name)
             leaving, coming = known_contact(connection, normal_form(old)).id, known_contact(connection, called).id
             going_on = to_hand_over(connection, leaving, since)
+            deeds: list[Deed] = []
             for whom, one in going_on:
                 change = handed_over(Tenure(leaving, one.since, one.until), coming, since)
-                self._apply(connection, whom, one.role, tenures_of(connection, whom, one.role), change, by)
+                deeds += self._apply(connection, whom, one.role, tenures_of(connection, whom, one.role), change, by)
+            self._note(connection, by, deeds)
             return tuple(one for _, one in going_on)
 
         return await self._database.write(work)
@@ -145,6 +150,7 @@ class SqlHeldRoles:
             contacts = by_address(connection, [one.address for one in read.roles])
             problems: list[Problem] = []
             added = changed = 0
+            deeds: list[Deed] = []
             for line, one in zip(read.lines, read.roles, strict=True):
                 found = self._whom(connection, one)
                 contact = contacts.get(one.address)
@@ -164,9 +170,10 @@ class SqlHeldRoles:
                     continue
                 added += bool(change.said) and not change.withdrawn
                 changed += bool(change.withdrawn)
-                self._apply(connection, found, one.role, known, change, by)
+                deeds += self._apply(connection, found, one.role, known, change, by)
             if problems or rehearsal:
                 raise _Undone(BookImport(problems=tuple(problems)) if problems else _counted(read, added, changed))
+            self._note(connection, by, deeds)
             return _counted(read, added, changed)
 
         try:
@@ -190,7 +197,7 @@ class SqlHeldRoles:
                     "this contact does not hold the role then",
                     "Cette adresse ne tient pas ce rôle à cette date : voyez « hub usagers roles ».",
                 )
-            self._apply(connection, whom, role, known, change, by)
+            self._note(connection, by, self._apply(connection, whom, role, known, change, by))
             return still_true(connection, whom, role)
 
         return await self._database.write(work)
@@ -212,12 +219,14 @@ class SqlHeldRoles:
 
     def _apply(
         self, connection: Connection, whom: For, role: str, known: Mapping[Tenure, str], change: Change, by: str
-    ) -> None:
+    ) -> list[Deed]:
+        """What is to be journaled of it, last (`hub.journal`)."""
         now = self._clock()
+        deeds: list[Deed] = []
         for one in change.withdrawn:
             values = {"withdrawn_at": now, "withdrawn_by": by}
             connection.execute(update(HELD).where(HELD.c.id == known[one]).values(values))
-            self._note(connection, now, by, "role withdrawn", whom, role, known[one], one)
+            deeds.append(_deed("role withdrawn", whom, role, known[one], one))
         for one in change.said:
             number = secrets.token_hex(16)
             row = {
@@ -232,15 +241,13 @@ class SqlHeldRoles:
                 "said_at": now,
                 "said_by": by,
             }
-            connection.execute(insert(HELD), row)
-            self._note(connection, now, by, "role held", whom, role, number, one)
+            connection.execute(_ADD, row)
+            deeds.append(_deed("role held", whom, role, number, one))
+        return deeds
 
-    def _note(
-        self, connection: Connection, now: datetime, by: str, action: str, whom: For, role: str, row: str, one: Tenure
-    ) -> None:
-        request = f"{role} of {whom.level} {whom.usager_id or ''}".strip()
-        answer = f"{row} contact {one.contact} from {one.since} to {one.until or '-'}"
-        journal.append(connection, now.astimezone(self._zone), by, action, request, answer)
+    def _note(self, connection: Connection, by: str, deeds: list[Deed]) -> None:
+        if deeds:
+            journal.append_all(connection, self._clock().astimezone(self._zone), by, deeds)
 
 
 class _Undone(Exception):
@@ -249,6 +256,11 @@ class _Undone(Exception):
     def __init__(self, result: BookImport) -> None:
         super().__init__("undone")
         self.result = result
+
+
+def _deed(action: str, whom: For, role: str, row: str, one: Tenure) -> Deed:
+    request = f"{role} of {whom.level} {whom.usager_id or ''}".strip()
+    return Deed(action, request, f"{row} contact {one.contact} from {one.since} to {one.until or '-'}")
 
 
 def _counted(read: RolesRead, added: int, changed: int) -> BookImport:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, String, and_, bindparam, or_, select
 from sqlalchemy.engine import Connection
 
 from hub.message import HeldRole, RoleLevel, comparable
@@ -51,7 +51,7 @@ class For:
 _TERRITORY = select(USAGER.c.territory).where(USAGER.c.id == bindparam("wanted"))
 _OF_USAGER = _HELD.where(and_(HELD.c.usager == bindparam("wanted"), _TRUE)).order_by(*_IN_ORDER).limit(HELD_MOST)
 _BY_DEFAULT = (
-    _HELD.where(and_(HELD.c.territory_key.in_((bindparam("place"), EVERYWHERE)), _TRUE))
+    _HELD.where(and_(HELD.c.territory_key.in_((bindparam("place", type_=String), EVERYWHERE)), _TRUE))
     .order_by(*_IN_ORDER)
     .limit(HELD_MOST)
 )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
 
 from hub import journal
 from hub.database import Database
 from hub.errors import Permanent
 from hub.message import HeldRole
 from hub.records import SqlRecords
+from hub.records import held_roles_read as module
 from hub.records.book_csv import parse_contacts, parse_roles
-from hub.records.contacts import Described, SqlContacts
+from hub.records.contacts import ContactsRead, Described, SqlContacts
 from hub.records.held_roles import SqlHeldRoles
 from hub.records.held_roles_read import For
 from tests.book_contract import (
@@ -214,3 +218,31 @@ async def test_a_territory_is_noted_once_and_journaled_by_id(
     assert "Sud" not in written(database)
     with pytest.raises(Permanent):
         await records.settle_territory("inconnu", "Sud", "essai")
+
+
+async def test_the_roles_of_an_usager_are_found_by_index(database: Database) -> None:
+    """They are asked for each submission whose usager is certain: the cost must not grow with the book."""
+    if not database.is_sqlite:
+        pytest.skip("the plan is read on SQLite")
+    asked = {"wanted": "u1", "place": "NORD"}
+    for statement in (module._TERRITORY, module._OF_USAGER, module._BY_DEFAULT):
+        told = statement.params(asked).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+        with database.engine.connect() as connection:
+            steps = [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {told}"))]
+        assert steps
+        assert not [step for step in steps if step.startswith("SCAN")], steps
+
+
+async def test_a_search_in_a_large_book_is_quick(database: Database) -> None:
+    """10,000 contacts; the limit is ten times what it takes, for a busy machine."""
+    book = SqlContacts(database, lambda: NOW, is_member)
+    known = tuple(
+        (f"p{n}@ase{n % 101}.mssante.fr", Described(type="PER", name=f"Nom{n} Éloi{n % 977}", service="ASE Nord"))
+        for n in range(10_000)
+    )
+    columns = frozenset({"type", "name", "service"})
+    read = ContactsRead(contacts=known, lines=tuple(range(2, 10_002)), columns=columns)
+    assert (await book.store(read, "essai")).added == 10_000
+    began = time.perf_counter()
+    assert len(await book.find("nord eloi500")) == 10
+    assert time.perf_counter() - began < 0.5
