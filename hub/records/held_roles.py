@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
 from hub import journal
@@ -27,9 +27,10 @@ from hub.records.contacts import BookImport, alone, by_address, iso_of, known_co
 from hub.records.csv_lines import Problem
 from hub.records.held_roles_read import HELD, For, is_for, read_roles, still_true, tenures_of, to_hand_over
 from hub.records.tenures import Change, Overlap, Tenure, ended, handed_over, placed
-from hub.records.usagers import usager
+from hub.records.usagers import USAGER
 
 _ADD = insert(HELD)
+_BY_NUMBER = select(USAGER.c.id).where(USAGER.c.record_number == bindparam("wanted"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +213,8 @@ class SqlHeldRoles:
     def _whom(self, connection: Connection, one: RoleSaid) -> For | str:
         if one.record_number is None:
             return For(territory=one.territory)
-        found = usager(connection, one.record_number)
-        if found is None or found.record_number != one.record_number:
-            return "aucun usager n'a ce numéro de dossier"
-        return For(usager_id=found.id)
+        found = connection.execute(_BY_NUMBER, {"wanted": one.record_number}).first()
+        return "aucun usager n'a ce numéro de dossier" if found is None else For(usager_id=found.id)
 
     def _apply(
         self, connection: Connection, whom: For, role: str, known: Mapping[Tenure, str], change: Change, by: str

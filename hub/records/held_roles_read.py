@@ -57,6 +57,13 @@ _BY_DEFAULT = (
 )
 
 
+_TENURES = select(HELD.c.id, HELD.c.contact, HELD.c.since, HELD.c.until).where(
+    and_(HELD.c.role == bindparam("which"), _TRUE)
+)
+_TENURES_OF_USAGER = _TENURES.where(HELD.c.usager == bindparam("wanted"))
+_TENURES_OF_PLACE = _TENURES.where(HELD.c.territory_key == bindparam("wanted"))
+
+
 def held_roles(connection: Connection, usager_id: str) -> tuple[HeldRole, ...]:
     """See `hub.ports.Records.held_roles`."""
     lives = connection.execute(_TERRITORY, {"wanted": usager_id}).first()
@@ -87,8 +94,10 @@ def still_true(connection: Connection, whom: For, role: str) -> tuple[HeldRole, 
 
 
 def tenures_of(connection: Connection, whom: For, role: str) -> dict[Tenure, str]:
-    """The same as tenures, with the id of the row of each."""
-    return {Tenure(one.contact.id, one.since, one.until): one.id for one in still_true(connection, whom, role)}
+    """The same as tenures, with the id of the row of each. Asked for each line of a file: by statements made once."""
+    statement = _TENURES_OF_PLACE if whom.usager_id is None else _TENURES_OF_USAGER
+    rows = connection.execute(statement, {"wanted": whom.usager_id or whom.territory_key, "which": role}).all()
+    return {Tenure(row.contact, date.fromisoformat(row.since), day_of(row.until)): row.id for row in rows}
 
 
 def to_hand_over(connection: Connection, contact_id: str, since: date) -> list[tuple[For, HeldRole]]:
