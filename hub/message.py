@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -429,6 +429,7 @@ class Usager:
     doubtful: bool = False
     record_number: str | None = None
     facility: str | None = None  # FINESS of the establishment
+    territory: str | None = None  # of the ASE, as the site words it
 
 
 Agreement = Literal["equal", "close", "different", "absent"]
@@ -583,6 +584,86 @@ class Sending:
     sent_to: tuple[SentTo, ...] = ()
 
 
+# --- to whom it may go ------------------------------------------------------------------------------------------
+
+MailboxType = Literal["PER", "ORG", "APP", "CAB"]  # Référentiel #1: a person, an organisation, a program, a practice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryEntry:
+    """One mailbox that a search found: in the national directory, or in the site's own address book (`source`).
+
+    `role` is the profession, the service or the function, as the source words it. Not `is_active`: known, but nothing
+    is to be sent there now."""
+
+    address: str
+    type: MailboxType
+    name: str = ""
+    organisation: str = ""
+    role: str = ""
+    departement: str = ""
+    source: Literal["directory", "book"]
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A line of the address book. `address` never changes: somebody else's address is another line. It may be written
+    to from the day `since` to the day `until`, both included; None: always. `changed_by` said so last."""
+
+    id: str
+    address: str
+    type: MailboxType
+    name: str = ""
+    organisation: str = ""
+    service: str = ""
+    departement: str = ""
+    note: str = ""
+    since: date | None = None
+    until: date | None = None
+    changed_at: datetime
+    changed_by: str
+
+    def is_active(self, on: date) -> bool:
+        return (self.since is None or self.since <= on) and (self.until is None or on <= self.until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What somebody is for an usager, as the site's settings declare it: `referent_ase`, in French `label`.
+    `is_shared`: several may be so at once."""
+
+    name: str
+    label: str
+    is_shared: bool = False
+
+
+RoleLevel = Literal["usager", "territory", "site"]  # for whom a role is held, the closest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRole:
+    """That a contact holds a role for an usager, for those of a territory, or for all of the site: from the day `since`
+    to the day `until`, both included. `record_number`: of the usager. `withdrawn_at`: it was noted by mistake, or said
+    otherwise since."""
+
+    id: str
+    role: str
+    contact: Contact
+    level: RoleLevel
+    since: date
+    until: date | None = None
+    territory: str | None = None
+    record_number: str | None = None
+    said_at: datetime
+    said_by: str
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str | None = None
+
+    def is_held(self, on: date) -> bool:
+        return self.withdrawn_at is None and self.since <= on and (self.until is None or on <= self.until)
+
+
 # --- plans, steps, outcomes -------------------------------------------------------------------------------------
 
 
@@ -638,11 +719,13 @@ class Delivery:
     data; `letter`: `subject` and `text` in plain French, to a mailbox of ours; `dispatch`: what the `Composition` of
     the same `sending` made, byte for byte; `outcome`: a letter to its author, only if it did not get to `about`
     (empty: if the `composition` could not be made); `sent-copy`: the same bytes into the mailbox's own folder of sent
-    mails, once they left for somebody (`recipient` is "")."""
+    mails, once they left for somebody (`recipient` is ""). `role`: in French, as what the recipient gets it, when the
+    address book gave the address."""
 
     content: Literal["copy", "notice", "letter", "dispatch", "outcome", "sent-copy"]
     recipient: str
     reason: str = ""
+    role: str = ""
     sending: str = ""
     about: str = ""
     composition: Composition | None = None

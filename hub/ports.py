@@ -14,14 +14,17 @@ from sqlalchemy.engine import Connection
 
 from hub.message import (
     Asked,
+    DirectoryEntry,
     Document,
     Done,
     Envelope,
     FiledVersion,
     Filing,
+    HeldRole,
     Hold,
     Identity,
     LetterSent,
+    MailboxType,
     News,
     Outcome,
     ParsedMessage,
@@ -195,6 +198,10 @@ class Sendings(Protocol):
 
     async def sending(self, sending_id: str) -> Sending | None: ...
 
+    async def sendings_of(self, message_id: str) -> tuple[Sending, ...]:
+        """What was made of a submission, newest first."""
+        ...
+
     async def find(self, keys: Iterable[str]) -> tuple[Sending, ...]:
         """The sendings that the keys of a report name (`hub.receipts.keys_of`)."""
         ...
@@ -221,6 +228,11 @@ class Records(Sendings, Protocol):
         """By id or record number."""
         ...
 
+    async def held_roles(self, usager_id: str) -> tuple[HeldRole, ...]:
+        """Who held, holds or will hold a role for the usager, for those of their territory, and for the whole site; as
+        of one moment, without what was withdrawn."""
+        ...
+
     def drafts(self, in_memory: bool = False) -> Drafts:
         """For the large documents of one message that is being carried: to be filed, or `in_memory` to be sent on."""
         ...
@@ -237,6 +249,20 @@ class Records(Sendings, Protocol):
 
     def closing(self, message_id: str, by: str, decision: str) -> Effect:
         """Closes the open lines of the message."""
+        ...
+
+
+class Contacts(Protocol):
+    """A book of addresses in which people search."""
+
+    async def find(
+        self,
+        words: str,
+        type: MailboxType | None = None,
+        departement: str = "",
+        limit: int = 50,
+    ) -> tuple[DirectoryEntry, ...]:
+        """Those that have every word somewhere, accents, capitals and order apart."""
         ...
 
 

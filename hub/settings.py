@@ -331,6 +331,7 @@ class Submitting(Section):
     messages_an_hour: int = Field(default=500, ge=1)
     bytes_an_hour: Size = Field(default=1024**3, gt=0)
     stop_within: Duration = timedelta(seconds=10)
+    roles_domain: str = Field(default="dossier.invalid", pattern=r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$")
 
     @model_validator(mode="after")
     def _listens_somewhere(self) -> Self:
@@ -413,6 +414,33 @@ class Signatures(Section):
     purposes: tuple[Annotated[str, Field(pattern=r"^[0-2](\.[0-9]{1,20}){1,20}$")], ...] = ("1.3.6.1.5.5.7.3.4",)
 
 
+class Role(Section):
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")
+    label: str = Field(min_length=2, max_length=80)
+    shared: bool = False
+
+
+class AddressBook(Section):
+    roles: tuple[Role, ...] = (
+        Role(name="referent_ase", label="référent ASE"),
+        Role(name="secretariat_territoire", label="secrétariat du territoire"),
+        Role(name="responsable_territoire", label="responsable du territoire"),
+        Role(name="medecin_ase", label="médecin référent de la protection de l'enfance"),
+        Role(name="crip", label="CRIP"),
+        Role(name="educateur_pjj", label="éducateur PJJ"),
+        Role(name="medecin_traitant", label="médecin traitant"),
+    )
+
+    @field_validator("roles")
+    @classmethod
+    def _are_told_apart(cls, value: tuple[Role, ...]) -> tuple[Role, ...]:
+        """In an address a hyphen, a dot or nothing may stand for the underline."""
+        names = [one.name.replace("_", "") for one in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two roles have the same name")
+        return value
+
+
 class Alerting(Section):
     every: Period = timedelta(minutes=1)
     ledger_every: Period = timedelta(hours=1)
@@ -463,6 +491,7 @@ class Settings(Section):
     trust: Trusting = Trusting()
     members: Membership = Membership()
     signatures: Signatures = Signatures()
+    addressbook: AddressBook = AddressBook()
     alerting: Alerting = Alerting()
     web: Web = Web()
 
@@ -498,6 +527,7 @@ class Settings(Section):
             *self._faults_of_mailboxes(),
             *self._faults_of_sent_folders(),
             *self._faults_of_silences(),
+            *self._faults_of_roles(),
         ]
         if self.mailboxes and not self.site.product_reference:
             faults.append(
@@ -554,6 +584,13 @@ class Settings(Section):
         for place, limit in limits:
             if limit is not None and limit <= self.watching.poll:
                 yield (*place, "silence_most"), "silence_most must be longer than watching.poll"
+
+    def _faults_of_roles(self) -> Iterator[_Fault]:
+        """What is written there is never delivered there: it must be nobody's domain."""
+        used = {box.address.rpartition("@")[2].casefold() for box in self.mailboxes}
+        used |= {domain.casefold() for domain in self.deciding.member_domains}
+        if self.submission.roles_domain in used:
+            yield ("submission", "roles_domain"), "roles_domain is a real domain: mails to it would never arrive"
 
     def silence_most(self, mailbox: Mailbox) -> timedelta:
         """How long a mailbox may go without a sign of progress."""

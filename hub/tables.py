@@ -171,6 +171,7 @@ class UsagerRow(SQLModel, table=True):
     birth_name_key: str | None = Field(default=None, index=True)
     used_name_key: str | None = Field(default=None, index=True)
     facility: str | None = None
+    territory: str | None = None
     updated_at: datetime = Field(sa_column=_instant(nullable=False))
 
 
@@ -425,3 +426,43 @@ class NewsRow(SQLModel, table=True):
     source: str = Field(max_length=8)
     message: str = Field(default="", max_length=32)  # id of the report, "" for none
     status: str = ""
+
+
+class ContactRow(SQLModel, table=True):
+    """A line of the site's address book (`hub.message.Contact`). Days are ISO dates. `words`: what a search looks at,
+    in the compared form."""
+
+    __tablename__ = "contact"
+    id: str = Field(primary_key=True, max_length=32)
+    address: str = Field(unique=True, max_length=320)  # in small letters
+    type: str = Field(max_length=3)
+    name: str = ""
+    organisation: str = ""
+    service: str = ""
+    departement: str = Field(default="", max_length=3)
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    since: str | None = Field(default=None, max_length=10)
+    until: str | None = Field(default=None, max_length=10)
+    words: str = Field(default="", sa_column=Column(Text, nullable=False))
+    changed_at: datetime = Field(sa_column=_instant(nullable=False))
+    changed_by: str
+
+
+class HeldRoleRow(SQLModel, table=True):
+    """That a contact holds a role (`hub.message.HeldRole`): for an usager, for a territory (`territory_key` has its
+    compared form), or for the whole site (it is ""). What was said is never changed: it is withdrawn, once, and said
+    anew."""
+
+    __tablename__ = "held_role"
+    id: str = Field(primary_key=True, max_length=32)
+    role: str = Field(max_length=40)
+    contact: str = Field(foreign_key="contact.id", index=True, max_length=32)
+    usager: str | None = Field(default=None, foreign_key="usager.id", index=True, max_length=32)
+    territory: str | None = None
+    territory_key: str | None = Field(default=None, index=True)
+    since: str = Field(max_length=10)
+    until: str | None = Field(default=None, max_length=10)
+    said_at: datetime = Field(sa_column=_instant(nullable=False))
+    said_by: str
+    withdrawn_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    withdrawn_by: str | None = None

@@ -85,6 +85,7 @@ async def _go_on(message: Carriage, rules: routing.Rulebook, hub: Hub) -> None:
                 await hub.spool.postpone(envelope.id, "waits for an older message", hub.clock() + ORDER_RETRY, False)
                 return
             seen = await gather(envelope, parsed, hub.records, hub.spool)  # with what they brought
+        seen = await deeds.with_roles(seen, rules, hub.records, hub.clock())
         steps = await _planned(message, think(seen, rules), hub)
     for step in steps:
         await perform(step, message, hub)

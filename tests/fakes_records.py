@@ -20,6 +20,7 @@ from hub.message import (
     Done,
     FiledVersion,
     Filing,
+    HeldRole,
     Hold,
     Identity,
     Outcome,
@@ -32,6 +33,7 @@ from hub.records import FiledDocument, WorkItem
 from hub.records.documents import DELETION, asked_ids, key_of, optional_key
 from hub.records.drafts import HeldDrafts
 from hub.records.worklist import codes_of
+from tests.fakes_book import MemoryBook
 from tests.fakes_sendings import MemorySendings
 
 CANDIDATES_MOST = 50
@@ -95,6 +97,7 @@ class MemoryRecords(MemorySendings):
     lines: list[WorkItem] = field(default_factory=list)
     sources: dict[str, bytes] = field(default_factory=dict)
     answered: list[tuple[str, str]] = field(default_factory=list)
+    book: MemoryBook = field(default_factory=MemoryBook)
 
     async def _candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
         found: dict[str, Usager] = {}
@@ -142,6 +145,10 @@ class MemoryRecords(MemorySendings):
         ]
         found = {one.id: one for one in (*named, *alike)}
         return Subjects(usagers=tuple(found.values()), thread=tuple(sorted(thread)))
+
+    async def held_roles(self, usager_id: str) -> tuple[HeldRole, ...]:
+        known = await self.usager(usager_id)
+        return self.book.held_roles(usager_id, known.territory if known else None)
 
     def drafts(self, in_memory: bool = False) -> Drafts:
         return HeldDrafts() if in_memory else MemoryDrafts()

@@ -12,6 +12,7 @@ import typer
 
 from hub.cli import (
     check,
+    contacts,
     database,
     demo,
     explain,
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 
 for group in (
-    *(start, check, serve, explain, show, release, send, sent, usagers, users, journal, keys, status, ledger),
+    *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, status, ledger),
     *(members, hosts, database, web, demo),
 ):
     group.register(app)

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hub import routing, trip
+from hub import deeds, routing, trip
 from hub.cell import Cell
 from hub.cli import story, story_json
 from hub.cli.site import HERE, SiteOption, settings_file, settings_of
@@ -46,7 +46,8 @@ class Ground:
         """As the trip gathers it; without records, or when they do not answer, nobody and nothing filed."""
         if self.house is not None:
             try:
-                return await trip.gather(envelope, parsed, self.house.records)
+                seen = await trip.gather(envelope, parsed, self.house.records)
+                return await deeds.with_roles(seen, self.rulebook, self.house.records, envelope.received_at)
             except HubError as error:
                 print(f"avertissement : usagers et dossiers non consultés ({error.private})", file=sys.stderr)
         return routing.Seen(envelope=envelope, parsed=parsed)

@@ -10,16 +10,16 @@ from typing import Annotated
 
 import typer
 
-from hub import routing, trip
+from hub import deeds, routing, trip
 from hub.cli import story
 from hub.cli.show import known
 from hub.cli.site import HERE, SiteOption, opened_with_reader
 from hub.errors import Permanent
-from hub.message import Hold, Receipt, Thought
+from hub.message import Delivery, Hold, Receipt, Step, Thought
 from hub.spool import StepSummary
 from hub.wiring import House
 
-NOT_SENT = ("FAILED", "DROPPED")  # states of a receipt that a human may still send
+NOT_SENT = ("FAILED", "DROPPED")  # states of a receipt, or of copies, that a human may still send
 
 
 SAID = {
@@ -91,9 +91,16 @@ async def _decided(house: House, message_id: str, decision: Decision, usager: st
             found = await house.records.usager(usager or "")
             if found is None:
                 raise Permanent("no such usager", "Aucun usager n'a ce numéro de dossier : vérifiez-le.")
+            rules = hub.rulebook()
+            seen = await deeds.with_roles(seen, rules, hub.records, hub.clock(), found.id)
             if envelope.is_submission:
-                return routing.think_submission(seen, hub.rulebook(), chosen=found.id, by=by)
-            return routing.released(seen, hub.rulebook(), found.id, by, receipt_sent=receipt_sent)
+                return routing.think_submission(seen, rules, chosen=found.id, by=by)
+            copied = any(_is_a_copy(step.step) and step.state not in NOT_SENT for step in steps)
+            return routing.released(seen, rules, found.id, by, receipt_sent=receipt_sent, passed_on_before=copied)
+
+
+def _is_a_copy(step: Step) -> bool:
+    return isinstance(step, Delivery) and step.content == "copy"
 
 
 def _held_code(steps: tuple[StepSummary, ...]) -> int | None:

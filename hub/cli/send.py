@@ -26,10 +26,12 @@ from hub.domains import Members
 from hub.errors import Permanent
 from hub.message import Refusal
 from hub.ports import Submission
+from hub.routing import Roles
 from hub.routing.reasons import recipient_outside
 from hub.settings import Mailbox, Settings
 from hub.smtp.answers import checked_address
 from hub.wiring import House, new_message_id
+from hub.wiring.rulebook import roles_of
 
 SAID = {
     "DONE": "C'est parti :",
@@ -46,7 +48,9 @@ def register(app: typer.Typer) -> None:
 def send(
     files: Annotated[list[Path] | None, typer.Argument(help="Les fichiers PDF à envoyer.")] = None,
     sender: Annotated[str, typer.Option("--from", help="La boîte d'envoi : son nom, ou son adresse.")] = "",
-    to: Annotated[list[str] | None, typer.Option(help="Un destinataire ; à répéter.")] = None,
+    to: Annotated[
+        list[str] | None, typer.Option(help="Un destinataire, ou un rôle comme role:referent_ase ; à répéter.")
+    ] = None,
     usager: Annotated[str | None, typer.Option(help="N° de dossier de l'usager.")] = None,
     kind: Annotated[str | None, typer.Option(help="Type du document (voir document_types.yaml).")] = None,
     subject: Annotated[str, typer.Option(help="Quelques mots, sans nom de personne.")] = "",
@@ -67,7 +71,7 @@ def send(
 async def _send(site: Path, sender: str, to: list[str], subject: str, words: str, files: list[Path], by: str) -> None:
     async with opened_with_reader(site) as house:
         mailbox = _mailbox(house.settings, sender)
-        recipients = tuple(checked_address(one.strip()) for one in to)
+        recipients = tuple(_address(one.strip(), roles_of(house.settings)) for one in to)
         mail = _mail(mailbox, recipients, subject, words, files)
         message_id = await _submitted(house, mailbox, recipients, mail, by or getpass.getuser())
         await trip.carry(message_id, house.start())
@@ -86,6 +90,18 @@ def _tell_strangers(recipients: tuple[str, ...], members: Members) -> None:
     for one in recipients:
         if not members.has(one):
             print(f"Rien n'est parti pour {one}. {recipient_outside(one, members).text}")
+
+
+def _address(written: str, roles: Roles) -> str:
+    """`role:referent_ase` as a mail program writes it."""
+    words = roles.asked(written)
+    if words is None:
+        return checked_address(written)
+    role = roles.called(words)
+    if role is None:
+        known = ", ".join(f"role:{one.name}" for one in roles.declared)
+        raise Permanent("no such role", f"Aucun rôle ne s'appelle ainsi dans le carnet d'adresses (connus : {known}).")
+    return roles.address(role)
 
 
 def _mailbox(settings: Settings, named: str) -> Mailbox:

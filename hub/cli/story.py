@@ -196,11 +196,12 @@ def in_words(step: Step) -> str:
 
 
 def _delivery_in_words(step: Delivery) -> str:
+    role = f" ({step.role})" if step.role else ""
     match step.content:
         case "copy":
-            return f"envoyer une copie à {step.recipient}"
+            return f"envoyer une copie à {step.recipient}{role}"
         case "dispatch":
-            return f"remettre le message à l'opérateur, pour {step.recipient}"
+            return f"remettre le message à l'opérateur, pour {step.recipient}{role}"
         case "outcome":
             return f"écrire à {step.recipient} ce qu'il est devenu, s'il n'a pas abouti"
         case "sent-copy":
@@ -208,4 +209,4 @@ def _delivery_in_words(step: Delivery) -> str:
         case "letter":
             return f"écrire à {step.recipient} : {step.subject}"
         case "notice":
-            return f"prévenir {step.recipient}, sans donnée de santé"
+            return f"prévenir {step.recipient}{role}, sans donnée de santé"

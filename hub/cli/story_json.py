@@ -208,7 +208,8 @@ def _step(step: Step) -> dict[str, Any]:
         case Receipt():
             return {"reason": step.reason, "recipient": step.recipient, "code": step.code, "label": step.label}
         case Delivery():
-            return {"reason": step.reason, "recipient": step.recipient, "content": step.content}
+            role = {"role": step.role} if step.role else {}
+            return {"reason": step.reason, "recipient": step.recipient, "content": step.content} | role
         case News():
             return {
                 "reason": step.reason,

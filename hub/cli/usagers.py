@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hub.cli import roles
 from hub.cli.site import HERE, SiteOption, opened, settings_of
 from hub.errors import Misconfigured, Permanent
 from hub.records import Problem, parse_usagers
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Les usagers du site.", no_args_is_help=True)
     group.command("import")(import_)
     group.command("show")(show)
+    roles.register(group)
     app.add_typer(group, name="usagers")
 
 

@@ -13,6 +13,7 @@ from hub import receipts, routing
 from hub.deeds.composing import composing
 from hub.deeds.dispatching import copied, dispatched, outcome_told
 from hub.deeds.own import sent
+from hub.deeds.roles import with_roles
 from hub.deeds.world import Carriage, Hub, Papers
 from hub.errors import Permanent, StalePlan
 from hub.message import (
@@ -33,7 +34,7 @@ from hub.message import (
 )
 from hub.ports import Effect, OpenStep
 
-__all__ = ["Carriage", "Hub", "Papers", "filing", "perform", "telling"]
+__all__ = ["Carriage", "Hub", "Papers", "filing", "perform", "telling", "with_roles"]
 
 
 async def perform(opened: OpenStep, message: Carriage, hub: Hub) -> Outcome:
@@ -106,6 +107,7 @@ async def released(step: Release, hub: Hub) -> Outcome:
     if step.usager_id is None:
         thought = routing.dismissed(seen, step.by)
     else:
+        seen = await with_roles(seen, rules, hub.records, hub.clock(), step.usager_id)
         thought = routing.think_submission(seen, rules, chosen=step.usager_id, by=step.by)
     closing = hub.records.closing(step.message, step.by, "filed" if step.usager_id else "dismissed")
     try:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.engine import Connection
 
-from hub import compose, routing, smime
+from hub import compose, receipts, routing, smime
 from hub.deeds.world import Carriage, Hub
 from hub.errors import Permanent
 from hub.message import Composition, Done, Outcome, Reason, Rung, Sending, SentTo, Usager
@@ -22,6 +22,8 @@ from hub.ports import Effect
 from hub.raw import joined
 
 log = logging.getLogger("hub.deeds")
+
+LEFT = frozenset({Rung.SUBMITTED, Rung.DELAYED, *receipts.ARRIVED})  # the operator has it, and goes on with it
 
 NO_WAY_OUT = "Cette boîte ne figure pas dans les réglages du hub : prévenez son administrateur."
 NO_SIGNATURE = (
@@ -40,6 +42,7 @@ async def composing(step: Composition, message: Carriage, hub: Hub) -> Effect:
     at = made.moment.at.astimezone(UTC)
     blob = await hub.blobs.put(made.raw)
     kind = next((kind for kind in step.kinds if kind is not None), None)
+    left = await _left_before(step, message, hub)
     sending = Sending(
         id=step.sending,
         message=message.envelope.id,
@@ -55,9 +58,19 @@ async def composing(step: Composition, message: Carriage, hub: Hub) -> Effect:
         wants_receipt=bool(message.parsed.receipt_to),
         record_number=made.usager.record_number if made.usager is not None else None,
         submitted_as=message.parsed.message_id,
-        sent_to=tuple(SentTo(recipient=one, rung=Rung.PREPARED, at=at) for one in step.recipients),
+        sent_to=tuple(
+            left.get(one.casefold(), SentTo(recipient=one, rung=Rung.PREPARED, at=at)) for one in step.recipients
+        ),
     )
     return _with_remarks(hub.records.composing(sending, blob), made.remarks)
+
+
+async def _left_before(step: Composition, message: Carriage, hub: Hub) -> dict[str, SentTo]:
+    """Who has the same submission, about the same usager, by an earlier mail: thought about again it may be another
+    mail, when a role leads to somebody else by then. They stand where they are, and get no twin."""
+    made = await hub.records.sendings_of(message.envelope.id)
+    about_the_same = (one for one in made if one.usager_id == step.usager_id)
+    return {to.recipient.casefold(): to for one in about_the_same for to in one.sent_to if to.rung in LEFT}
 
 
 def _with_remarks(effect: Effect, remarks: tuple[str, ...]) -> Effect:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from hub import compose, receipts, routing
-from hub.deeds.composing import composed
+from hub.deeds.composing import LEFT, composed
 from hub.deeds.own import leads_outside, sent
 from hub.deeds.world import Carriage, Hub
 from hub.errors import Damaged, Permanent, Temporary, UncertainDelivery
@@ -23,7 +23,6 @@ from hub.sentcopies import has_left
 log = logging.getLogger("hub.deeds")
 
 NOT_SENT = (Rung.FAILED, Rung.UNCERTAIN)
-LEFT = frozenset({Rung.SUBMITTED, Rung.DELAYED, *receipts.ARRIVED})  # the operator has it, and goes on with it
 
 
 async def dispatched(opened: OpenStep, step: Delivery, message: Carriage, hub: Hub) -> Outcome | Effect:

@@ -5,11 +5,12 @@ spool's transactions, lists for people. Nothing is ever physically deleted. What
 and the reasons of the work list are sealed; see `filing` for the version chain.
 """
 
+from hub.records.csv_lines import Problem
 from hub.records.documents import FiledDocument
 from hub.records.sendings_read import Heard, LooseReport, Overdue, Silence
 from hub.records.store import SqlRecords
 from hub.records.usagers import Import
-from hub.records.usagers_csv import Problem, UsagersRead, parse_usagers
+from hub.records.usagers_csv import UsagersRead, parse_usagers
 from hub.records.worklist import WorkItem
 
 __all__ = [

@@ -45,6 +45,9 @@ class SentSide:
         asked = tuple(keys)
         return await self._database.read(lambda c: sendings_read.find(c, asked), brief=True) if asked else ()
 
+    async def sendings_of(self, message_id: str) -> tuple[Sending, ...]:
+        return await self._database.read(lambda c: sendings_read.of_message(c, message_id), brief=True)
+
     # --- for people
 
     async def sending_named(self, prefix: str) -> Sending:
@@ -65,10 +68,6 @@ class SentSide:
                 "Plusieurs envois commencent ainsi : donnez quelques caractères de plus.",
             )
         return found[0]
-
-    async def sendings_of(self, message_id: str) -> tuple[Sending, ...]:
-        """What was made of a submission, newest first."""
-        return await self._database.read(lambda c: sendings_read.of_message(c, message_id))
 
     async def sendings_told_by(self, message_id: str) -> tuple[Sending, ...]:
         """What a report told news of."""

@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection
 
 from hub import journal
 from hub.database import Database
-from hub.message import Asked, Document, FiledVersion, Filing, Hold, Identity, Subjects, Usager
+from hub.errors import Permanent
+from hub.message import Asked, Document, FiledVersion, Filing, HeldRole, Hold, Identity, Subjects, Usager
 from hub.ports import Blobs, Clock, Drafts, Effect, Sealer
-from hub.records import documents, filing, subjects, usagers, worklist
+from hub.records import documents, filing, held_roles_read, subjects, usagers, worklist
 from hub.records.documents import FiledDocument
 from hub.records.drafts import BlobDrafts, HeldDrafts
 from hub.records.sent import SentSide
@@ -57,6 +58,10 @@ class SqlRecords(SentSide):
         if not asked.clues:
             return Subjects()
         return await self._database.read(lambda c: subjects.subjects(c, asked), brief=True)
+
+    async def held_roles(self, usager_id: str) -> tuple[HeldRole, ...]:
+        """In one transaction; see `hub.records.held_roles_read`."""
+        return await self._database.read(lambda c: held_roles_read.held_roles(c, usager_id), brief=True)
 
     def drafts(self, in_memory: bool = False) -> Drafts:
         return HeldDrafts() if in_memory else BlobDrafts(self._blobs.sink)
@@ -119,3 +124,17 @@ class SqlRecords(SentSide):
             return result
 
         return await self._database.write(work)
+
+    async def settle_territory(self, number: str, territory: str | None, by: str) -> None:
+        """The territory of an usager, None for none. Raises Permanent: no such record number."""
+        now = self._clock()
+
+        def work(connection: Connection) -> None:
+            found = usagers.usager(connection, number)
+            if found is None:
+                raise Permanent("no such usager", "Aucun usager n'a ce numéro de dossier : vérifiez-le.")
+            if found.territory != territory:
+                usagers.settle_territory(connection, found.id, territory, now)
+                journal.append(connection, now.astimezone(self._zone), by, "territory settled", f"usager {found.id}")
+
+        await self._database.write(work)

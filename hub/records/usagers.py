@@ -29,7 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from hub.message import Identity, Usager, comparable
-from hub.records.usagers_csv import Problem, UsagersRead
+from hub.records.csv_lines import Problem
+from hub.records.usagers_csv import UsagersRead
 from hub.tables import UsagerRow
 
 USAGER = UsagerRow.__table__  # type: ignore[attr-defined]
@@ -55,6 +56,7 @@ _COLUMNS = (
     "sex",
     "birth_place",
     "facility",
+    "territory",
 )
 _WRITTEN = (*_COLUMNS[1:], "birth_name_key", "used_name_key")
 
@@ -132,6 +134,7 @@ def usager_of(row: Row[Any]) -> Usager:
         doubtful=row.doubtful,
         record_number=row.record_number,
         facility=row.facility,
+        territory=row.territory,
     )
 
 
@@ -166,6 +169,11 @@ def _starts(connection: Connection, column: Column[str], key: str) -> ColumnElem
     if connection.dialect.name == "sqlite":
         return and_(column >= key, column < key + "\U0010ffff")
     return column.startswith(key, autoescape=True)
+
+
+def settle_territory(connection: Connection, usager_id: str, territory: str | None, now: datetime) -> None:
+    values = {"territory": territory, "updated_at": now}
+    connection.execute(update(USAGER).where(USAGER.c.id == usager_id).values(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +236,7 @@ def _values(usager: Usager) -> dict[str, Any]:
         "sex": identity.sex,
         "birth_place": identity.birth_place,
         "facility": usager.facility,
+        "territory": usager.territory,
         "birth_name_key": comparable(identity.birth_name),
         "used_name_key": comparable(identity.used_name),
     }

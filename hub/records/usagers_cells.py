@@ -31,6 +31,7 @@ _SPREADSHEET_NUMBER = re.compile(r"[0-9]([.,][0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 
 _NAME_MOST = 100
 _NUMBER_MOST = 64
+TERRITORY_MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Cells:
             doubtful=self._one("doubtful", _yes_or_no) == "oui",
             record_number=self._needed("record_number", self._one("record_number", _number)),
             facility=self._one("facility", _finess),
+            territory=self._one("territory", territory),
         )
         self._check_ins(identity, status)
         return usager, tuple(self._bad)
@@ -193,6 +195,12 @@ def _finess(cell: str) -> str:
     if _FINESS.fullmatch(finess) is None:
         raise ValueError("numéro FINESS sur 9 caractères attendu")
     return finess
+
+
+def territory(cell: str) -> str:
+    if len(cell) > TERRITORY_MOST or not cell.isprintable() or comparable(cell) is None:
+        raise ValueError(f"{TERRITORY_MOST} caractères imprimables au plus")
+    return cell
 
 
 def _yes_or_no(cell: str) -> str:

@@ -16,6 +16,7 @@ capitals and accents without meaning:
     oid                   ins_oid          needed with an INS (mssante.md §13)
     statut_ins            ins_status       provisoire, recuperee, validee or qualifiee; provisoire when absent
     finess                facility         9 characters
+    territoire            territory        of the ASE, as the address book words it (docs/addressbook.md)
     douteux               doubtful         oui or non
 
 `*`: needed. Other columns are ignored and counted. A column absent from the file says nothing about it (the records
@@ -24,16 +25,13 @@ keep what they know); an empty cell empties it. Problems name a line and a colum
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from hub.errors import Damaged
 from hub.message import Usager
+from hub.records.csv_lines import Problem, delimiter_of, lines_of, plain, text_of
 from hub.records.usagers_cells import BadCell, Cells
 
 _LABELS = {  # column of the usager table: the French header shown to people
@@ -50,6 +48,7 @@ _LABELS = {  # column of the usager table: the French header shown to people
     "ins_oid": "oid",
     "ins_status": "statut_ins",
     "facility": "finess",
+    "territory": "territoire",
     "doubtful": "douteux",
 }
 _ALSO_CALLED = {
@@ -74,23 +73,12 @@ _ALSO_CALLED = {
     "matricule_ins": "ins",
     "oid_ins": "ins_oid",
     "identite_douteuse": "doubtful",
+    "secteur": "territory",
+    "territoire_ase": "territory",
+    "secteur_ase": "territory",
 }
 _HEADERS = _ALSO_CALLED | {label: name for name, label in _LABELS.items()} | {name: name for name in _LABELS}
 _NEEDED = ("record_number", "birth_name", "first_given", "birth_date", "sex")
-
-_BYTES_MOST = 64 * 1024**2
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong, in French, without personal content; `line` counts from 1, the headers included."""
-
-    line: int
-    column: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"ligne {self.line}, colonne {self.column} : {self.text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,63 +102,20 @@ def parse_usagers(raw: bytes, today: date | None = None) -> UsagersRead:
     return read_usagers(text, today or datetime.now(UTC).date())
 
 
-def text_of(raw: bytes) -> str:
-    """The text of a file in UTF-8, else in Windows-1252. Raises Damaged, with a text for the user."""
-    if len(raw) > _BYTES_MOST:
-        raise Damaged("usagers file too large", "Le fichier dépasse 64 Mo : découpez-le en plusieurs fichiers.")
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            text = raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise Damaged(
-        "usagers file in an unknown encoding",
-        "Le fichier n'est ni en UTF-8 ni en Windows-1252 : enregistrez-le depuis le tableur au format « CSV UTF-8 ».",
-    )
-
-
 def read_usagers(text: str, today: date) -> UsagersRead:
     """Every usager of the file and every problem; all lines are read, so that one run shows all there is to mend."""
-    delimiter = _delimiter(text)
-    lines = _lines(text, delimiter)
+    delimiter = delimiter_of(text)
+    lines = lines_of(text, delimiter)
     first = next(lines, None)
     if first is None:
         return UsagersRead(problems=(Problem(1, "-", "le fichier est vide"),))
     _, headers = first
     if isinstance(headers, Problem):
         return UsagersRead(problems=(headers,))
-    names = [_HEADERS.get(_plain(header)) for header in headers]
+    names = [_HEADERS.get(plain(header)) for header in headers]
     if problems := tuple(_header_problems(names)):
         return UsagersRead(problems=problems)
     return _Reading(names, today).read(lines)
-
-
-def _plain(header: str) -> str:
-    bare = "".join(c for c in unicodedata.normalize("NFKD", header.lower()) if not unicodedata.combining(c))
-    return re.sub(r"[^a-z0-9]+", "_", bare).strip("_")
-
-
-def _delimiter(text: str) -> str:
-    headers = next((line for line in text.splitlines() if line.strip()), "")
-    return max(";,\t", key=headers.count)
-
-
-def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | Problem]]:
-    """(line where it begins, cells) of each line that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield line, Problem(line, "-", "guillemets mal fermés : le reste du fichier n'a pas été lu")
-            return
-        if any(cell.strip() for cell in cells):
-            yield line, cells
 
 
 def _header_problems(names: list[str | None]) -> Iterator[Problem]:

@@ -16,11 +16,13 @@ from hub.routing.match import identities
 from hub.routing.plan import think
 from hub.routing.reasons import reason, sentence
 from hub.routing.replies import answer_of, answered_ids, asked_by, usager_named
+from hub.routing.roles import Roles
 from hub.routing.rulebook import Policy, Rulebook, make_rulebook, strangers, with_members
 from hub.routing.rules import Route
 from hub.routing.submissions import think_submission
 from hub.routing.tags import untagged
 from hub.routing.tidings import report_keys
+from hub.routing.towards import led_to, usager_for_roles
 from hub.routing.view import Seen
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Catalogue",
     "Kind",
     "Policy",
+    "Roles",
     "Route",
     "Rulebook",
     "Seen",
@@ -38,6 +41,7 @@ __all__ = [
     "asked_of",
     "dismissed",
     "identities",
+    "led_to",
     "letters",
     "make_rulebook",
     "number_clue",
@@ -50,6 +54,7 @@ __all__ = [
     "think",
     "think_submission",
     "untagged",
+    "usager_for_roles",
     "usager_named",
     "waits_for_older",
     "with_members",

@@ -6,29 +6,57 @@ document is; the version rules still hold, and a message may come back before a 
 
 from __future__ import annotations
 
-from hub.message import Classification, Hold, Match, Plan, Step, Thought
+from dataclasses import replace
+
+from hub.message import Candidate, Classification, Hold, Match, Plan, Step, Thought
 from hub.routing import versions
 from hub.routing.answers import make_receipt, receipt_steps
 from hub.routing.classify import message_class_of
+from hub.routing.passing import copies_of, doubts_of, passed_on
 from hub.routing.plan import in_order, thought_of
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Rulebook
-from hub.routing.view import DOCUMENT_CLASSES, Seen, view_of
+from hub.routing.rules import first_match
+from hub.routing.towards import Towards
+from hub.routing.view import DOCUMENT_CLASSES, Seen, View, facts_of, view_of
 
 
-def released(seen: Seen, rulebook: Rulebook, usager_id: str, by: str, receipt_sent: bool = False) -> Thought:
+def released(
+    seen: Seen,
+    rulebook: Rulebook,
+    usager_id: str,
+    by: str,
+    receipt_sent: bool = False,
+    passed_on_before: bool = False,
+) -> Thought:
     """A human says whose the documents are: all filed there under that name. The version rules still hold; a receipt of
-    success goes if one was asked for and none was sent."""
+    success goes if one was asked for and none was sent. When its rule copies it to who holds a role for the usager, its
+    copies go too, unless they did before: it may have waited for that alone."""
     view = view_of(seen, rulebook)
     if not seen.parsed.documents:
         return thought_of(view, Plan(rule="released", steps=(_still_held("nothing-to-file"),)))
     steps = versions.filings(seen.parsed.documents, view.kinds, seen.versions, usager_id, rulebook.policy, by)
     if isinstance(steps, versions.Trouble):
         return thought_of(view, Plan(rule="released", steps=(_still_held(steps.why),)))
+    passed = _passed_on(seen, view, rulebook, usager_id)
+    if doubts := doubts_of(passed):
+        return thought_of(view, Plan(rule="released", steps=(Hold(reasons=doubts, reason=doubts[0].code),)))
     answers: tuple[Step, ...] = ()
     if not receipt_sent and view.has_documents:
         answers = receipt_steps(seen.envelope, seen.parsed, rulebook.policy, 0, by)
-    return thought_of(view, Plan(rule="released", steps=in_order((*steps, *answers))))
+    copies = () if passed_on_before else copies_of(passed)
+    return thought_of(view, Plan(rule="released", steps=in_order((*steps, *copies, *answers))))
+
+
+def _passed_on(seen: Seen, view: View, rulebook: Rulebook, usager_id: str) -> tuple[Towards, ...]:
+    """Where the copies lead of the rule that decides once it is known whose it is; nothing unless that rule files it
+    and copies it to a role."""
+    if not rulebook.names_roles:
+        return ()
+    settled = replace(view, match=Match(outcome="certain", candidates=(Candidate(usager_id=usager_id),)))
+    route, _ = first_match(facts_of(seen, settled, rulebook), rulebook.routes)
+    copies = passed_on(seen, settled, route, rulebook.policy).copies
+    return copies if route.then.file and any(one.called for one in copies) else ()
 
 
 def _still_held(why: str) -> Hold:

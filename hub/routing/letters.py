@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
-from hub.message import Answer, Candidate, Match, Reason, Rung, Sending, SentTo
+from hub.message import Answer, Candidate, Match, Reason, Role, Rung, Sending, SentTo
 from hub.receipts import failures
 from hub.routing.about import About
 from hub.routing.portraits import portrait
+from hub.routing.roles import Roles
+from hub.routing.towards import ROLE_DOUBTS, WITHOUT_USAGER, Towards
 from hub.routing.view import Seen
 
 REPLY_ABOVE = "----- Si vous répondez, écrivez au-dessus de cette ligne -----"
@@ -23,6 +26,7 @@ _USAGERS = "@patient.mssante.fr"  # such an address is the INS of a person: neve
 
 _WHO = "Votre envoi attend : de quel usager s'agit-il ?"
 _DECIDE = "Votre envoi attend une décision"
+_REPLACED = "Votre envoi part à un ancien correspondant : à vérifier"
 _PARTLY = "Votre envoi n'est pas parti pour un destinataire"
 _NOT_MADE = "Votre envoi n'a pas pu être préparé"
 _NOT_SENT = "Votre envoi n'est pas arrivé"
@@ -44,7 +48,7 @@ def held(seen: Seen, found: About, doubts: Iterable[Reason], public_url: str = "
     """Why the submission waits, who it could be about, and how to answer. `public_url` is where the pages of the hub
     are shown, "" when they are not."""
     reasons = tuple(doubts)
-    who = not found.is_ordinary and found.match.outcome != "certain"
+    who = found.match.outcome != "certain" and (not found.is_ordinary or any(map(_is_about_nobody, reasons)))
     page = f"{public_url.rstrip('/')}/held/{seen.envelope.id}" if public_url else ""
     return _letter(
         _WHO if who else _DECIDE,
@@ -80,6 +84,25 @@ def unsuitable(seen: Seen, recipient: str, why: Reason) -> Letter:
             "",
             "Ce qu'il faut faire : si l'adresse est fausse, renvoyez le message à la bonne adresse. Les autres "
             "destinataires, s'il y en a, ne sont pas concernés : ne leur renvoyez rien.",
+        ],
+        seen,
+    )
+
+
+def replaced(seen: Seen, address: str, role: Role, since: date, now: Towards, roles: Roles) -> Letter:
+    """It goes to who held a role for the usager and no longer does: as asked, but its author must know."""
+    return _letter(
+        _REPLACED,
+        [
+            "Bonjour,",
+            "",
+            f"{_yours(seen)} part pour {_shown(address)}, comme vous l'avez demandé. Mais selon le carnet d'adresses, "
+            f"cette adresse n'est plus celle du rôle « {role.label} » pour cet usager depuis le {since:%d/%m/%Y}.",
+            "",
+            f"L'adresse actuelle : {_shown(now.address)} ({now.role}).",
+            "",
+            "Ce qu'il faut faire : si vous vouliez écrire à la personne actuelle, renvoyez-lui le message. Vous pouvez "
+            f"aussi écrire à {roles.address(role)} : le hub trouve lui-même l'adresse du jour.",
         ],
         seen,
     )
@@ -240,12 +263,23 @@ _TO_ANSWER = (  # no number here: an example would be copied
 )
 
 
+def _is_about_nobody(reason: Reason) -> bool:
+    return reason.code == WITHOUT_USAGER
+
+
 def _how_to_decide(reasons: tuple[Reason, ...]) -> list[str]:
+    if any(reason.code in ROLE_DOUBTS for reason in reasons):
+        return [*_ROLE_TO_NOTE, *_OTHERWISE]
     if any(reason.code in _UNREADABLE for reason in reasons):
         return ["- vérifiez que le PDF s'ouvre chez vous, sans mot de passe, puis renvoyez le message ;", *_OTHERWISE]
     return ["- corrigez ce qui est dit ci-dessus, puis renvoyez le message ;", *_OTHERWISE]
 
 
+_ROLE_TO_NOTE = (
+    "- faites noter l'adresse du jour dans le carnet d'adresses par la personne qui le tient (hub usagers role set), "
+    "puis répondez à ce courriel en écrivant : [dossier NUMÉRO], avec le numéro de dossier de l'usager ;",
+    "- ou renvoyez le message à l'adresse de la personne, si vous la connaissez ;",
+)
 _OTHERWISE = (
     "- ou demandez à la personne qui suit les envois en attente dans le hub de décider ;",
     "- ou répondez « annuler » : rien ne sera envoyé",

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from hub.message import (
     Classification,
-    Delivery,
     Hold,
     Match,
     MessageClass,
@@ -24,10 +23,12 @@ from hub.message import (
 )
 from hub.routing import versions
 from hub.routing.answers import receipt_steps
+from hub.routing.passing import PassedOn, passed_on
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Policy, Rulebook
 from hub.routing.rules import Route, conditions_of, first_match
 from hub.routing.tidings import is_own_letter, tidings_of
+from hub.routing.towards import WITHOUT_USAGER
 from hub.routing.view import Seen, View, facts_of, sender_of, view_of
 
 REFUSED = 906  # a refusal is final and has no code of its own: the sender who asked must hear that nothing was filed
@@ -83,16 +84,17 @@ def thought_of(view: View, plan: Plan) -> Thought:
 
 
 def _deeds(seen: Seen, view: View, route: Route, policy: Policy) -> _Deeds:
-    if route.then.refuse is not None:
-        return _refused(view, route, _code(view, seen, policy, otherwise=REFUSED))
-    doubts = _doubts(seen, view, route, policy)
+    passed = passed_on(seen, view, route, policy)
+    if route.then.refuse is not None and not passed.doubts:
+        return _refused(view, route, passed, _code(view, seen, policy, otherwise=REFUSED))
+    doubts = (*_doubts(seen, view, route, policy), *passed.doubts)
     if doubts:
-        return _held(view, route, doubts, _code(view, seen, policy))
+        return _held(view, route, passed, doubts, _code(view, seen, policy))
     if route.then.hold is not None:
-        return _held(view, route, (), _code(view, seen, policy))
+        return _held(view, route, passed, (), _code(view, seen, policy))
     if route.then.note is not None:
-        return _Deeds(_deliveries(view, route, with_copies=True), None)
-    return _filed(seen, view, route, policy)
+        return _Deeds(passed.deliveries(with_copies=True), None)
+    return _filed(seen, view, route, passed, policy)
 
 
 def _doubts(seen: Seen, view: View, route: Route, policy: Policy) -> tuple[Reason, ...]:
@@ -115,42 +117,31 @@ def _code(view: View, seen: Seen, policy: Policy, otherwise: int | None = None) 
     return view.match.code or otherwise
 
 
-def _held(view: View, route: Route, doubts: tuple[Reason, ...], code: int | None) -> _Deeds:
+def _held(view: View, route: Route, passed: PassedOn, doubts: tuple[Reason, ...], code: int | None) -> _Deeds:
     """Before a human, with every reason: the doubts, what the match lacks, what the rule says."""
     told = [*doubts, *view.match.reasons, *view.unread]
+    if view.match.reasons:  # why nobody is certain says more than that a role needs somebody
+        told = [one for one in told if one.code != WITHOUT_USAGER]
     is_last_resort = not conditions_of(route)  # its sentence is for what nothing else explains
     if route.then.hold is not None and not (is_last_resort and told):
         told.append(Reason(f"rule:{route.name}", route.then.hold))
     reasons = tuple(dict.fromkeys(told))
     shown = view.match if view.match.code is not None or view.match.candidates else None
     hold = Hold(reasons=reasons, match=shown, reason=reasons[0].code)
-    return _Deeds((*_deliveries(view, route, with_copies=route.then.hold is not None), hold), code)
+    return _Deeds((*passed.deliveries(with_copies=route.then.hold is not None), hold), code)
 
 
-def _refused(view: View, route: Route, code: int | None) -> _Deeds:
+def _refused(view: View, route: Route, passed: PassedOn, code: int | None) -> _Deeds:
     assert route.then.refuse is not None
     told = Reason(f"rule:{route.name}", route.then.refuse)
     step = Refusal(reasons=(told, *view.match.reasons), reason=told.code)
-    return _Deeds((*_deliveries(view, route, with_copies=True), step), code)
+    return _Deeds((*passed.deliveries(with_copies=True), step), code)
 
 
-def _filed(seen: Seen, view: View, route: Route, policy: Policy) -> _Deeds:
+def _filed(seen: Seen, view: View, route: Route, passed: PassedOn, policy: Policy) -> _Deeds:
     """All documents, or none."""
     usager_id = view.match.candidates[0].usager_id
     steps = versions.filings(seen.parsed.documents, view.kinds, seen.versions, usager_id, policy)
     if isinstance(steps, versions.Trouble):
-        return _held(view, route, (reason(steps.why),), steps.code)
-    return _Deeds((*steps, *_deliveries(view, route, with_copies=True)), 0)
-
-
-def _deliveries(view: View, route: Route, with_copies: bool) -> tuple[Delivery, ...]:
-    """Copies and notices of the rule. Never of an automatic mail: two hubs would write to each other for ever
-    (complaints.md, row 15). A message that the rule meant to file and that is held instead is not copied."""
-    if view.is_automatic:
-        return ()
-    copies = route.then.copy_to if with_copies else ()
-    why = f"règle « {route.name} »"
-    return (
-        *(Delivery(content="copy", recipient=one, reason=why) for one in copies),
-        *(Delivery(content="notice", recipient=one, reason=why) for one in route.then.notify),
-    )
+        return _held(view, route, passed, (reason(steps.why),), steps.code)
+    return _Deeds((*steps, *passed.deliveries(with_copies=True)), 0)

@@ -275,7 +275,26 @@ _SUBMISSIONS: dict[str, str] = {
     "not-composed": "Le message à envoyer n'a pas pu être préparé : rien n'est parti.",
 }
 
-_SENTENCES: dict[str, str] = {**_DEFECTS, **_MATCH, **_VERSIONS, **_ABOUT, **_SUBMISSIONS, **_PLAN}
+_ROLES: dict[str, str] = {
+    "role-unknown": "Cette adresse ne désigne aucun rôle connu du carnet d'adresses : rien ne lui a été envoyé.",
+    "role-without-usager": "Le message s'adresse à un rôle (référent, secrétariat du territoire…), mais ne dit pas de "
+    "quel usager. Donnez son numéro de dossier.",
+    "role-unresolved": "Le carnet d'adresses ne dit pas qui tient ce rôle pour cet usager. Faites-y noter l'adresse.",
+    "role-ended": "Plus personne ne tient ce rôle pour cet usager. Le message n'est pas envoyé à l'ancienne personne : "
+    "faites noter la nouvelle adresse dans le carnet.",
+    "role-not-yet": "Personne ne tient encore ce rôle pour cet usager. Attendez cette date, ou faites corriger le "
+    "carnet d'adresses.",
+    "role-several": "Le carnet d'adresses donne plusieurs personnes pour un rôle qui n'en admet qu'une. Faites-le "
+    "corriger.",
+    "role-contact-ended": "L'adresse notée dans le carnet pour ce rôle n'est pas valable aujourd'hui. Faites noter la "
+    "bonne adresse.",
+    "role-outside": "L'adresse notée dans le carnet pour ce rôle n'est plus dans l'espace de confiance MSSanté. Faites "
+    "noter une adresse MSSanté.",
+    "role-own-mailbox": "L'adresse notée dans le carnet pour ce rôle est une de vos boîtes : le message y reviendrait "
+    "sans fin. Faites corriger le carnet.",
+}
+
+_SENTENCES: dict[str, str] = {**_DEFECTS, **_MATCH, **_VERSIONS, **_ABOUT, **_SUBMISSIONS, **_ROLES, **_PLAN}
 CODES = frozenset(_SENTENCES)
 
 

@@ -6,6 +6,7 @@ path message`: unknown keys, and what `slips` finds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from functools import partial
@@ -15,6 +16,7 @@ from hub import configuration
 from hub.domains import NO_MEMBERS, Members, domain_of
 from hub.errors import Misconfigured
 from hub.routing.catalogue import Catalogue, load_catalogue
+from hub.routing.roles import NO_ROLES, PREFIX, Roles
 from hub.routing.rules import NumberedRoute, Route, RoutesFile, Then
 from hub.routing.slips import Named, slips
 
@@ -34,6 +36,7 @@ class Policy:
     addresses: tuple[tuple[str, str], ...] = ()  # name in the settings and address of each mailbox of ours
     zone: tzinfo = UTC  # in which letters tell times
     copied: frozenset[str] = frozenset()  # names of the mailboxes with a folder for copies of what they send
+    roles: Roles = NO_ROLES
 
 
 # A file without `submissions` sends nothing.
@@ -50,12 +53,14 @@ NO_SUBMISSIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """Everything that decides, loaded whole: never changed, only replaced."""
+    """Everything that decides, loaded whole: never changed, only replaced. `names_roles`: what comes in may be passed
+    on to who holds a role."""
 
     catalogue: Catalogue
     routes: tuple[NumberedRoute, ...]
     submissions: tuple[NumberedRoute, ...]
     policy: Policy
+    names_roles: bool = False
 
 
 def make_rulebook(
@@ -76,7 +81,7 @@ def make_rulebook(
     catalogue = load_catalogue(types_text, types_name)
     tree = configuration.parse_yaml(routes_text, routes_name)
     file = configuration.validate(RoutesFile, tree, routes_name)
-    named = Named(kinds=frozenset(catalogue.kinds), mailboxes=mailbox_names)
+    named = Named(kinds=frozenset(catalogue.kinds), mailboxes=mailbox_names, roles=_role_names(policy))
     wrong = partial(_address_fault, policy=policy, takes_outside=takes_outside)
     errors = [*slips("rules", file.rules, named, wrong), *slips("submissions", file.submissions, named, wrong)]
     if errors:
@@ -94,6 +99,7 @@ def make_rulebook(
         routes=numbered("rules", file.rules),
         submissions=numbered("submissions", file.submissions) or NO_SUBMISSIONS,
         policy=policy,
+        names_roles=any(map(policy.roles.asked, _passed_to(file.rules))),
     )
 
 
@@ -104,12 +110,22 @@ def with_members(rulebook: Rulebook, members: Members) -> Rulebook:
 
 def strangers(rulebook: Rulebook) -> tuple[str, ...]:
     """Each domain of a rule to which nothing may leave, with the rule and its line; fit for a log."""
+    policy = rulebook.policy
     return tuple(
         f"line {numbered.line}, {numbered.route.name}: {fault}"
         for numbered in (*rulebook.routes, *rulebook.submissions)
-        for address in (*numbered.route.then.copy_to, *numbered.route.then.notify)
-        if (fault := _outside(domain_of(address), rulebook.policy)) is not None
+        for address in _passed_to((numbered.route,))
+        if policy.roles.asked(address) is None and (fault := _outside(domain_of(address), policy)) is not None
     )
+
+
+def _passed_to(rules: tuple[Route, ...]) -> Iterator[str]:
+    for route in rules:
+        yield from (*route.then.copy_to, *route.then.notify)
+
+
+def _role_names(policy: Policy) -> frozenset[str]:
+    return frozenset(f"{PREFIX}{one.name}" for one in policy.roles.declared)
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
@@ -117,7 +133,10 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 
 
 def _address_fault(address: str, policy: Policy, takes_outside: bool) -> str | None:
-    """Why a rule may not write to this address; None when it may."""
+    """Why a rule may not write to this address, or role; None when it may."""
+    words = policy.roles.asked(address)
+    if words is not None:
+        return None if policy.roles.called(words) is not None else f"{address} is no role of the settings"
     if address.casefold() in policy.own_addresses:
         return f"{address} is one of our mailboxes: the mail would come back for ever"
     return None if takes_outside else _outside(address, policy)

@@ -32,7 +32,8 @@ def _as_list(value: object) -> object:
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], BeforeValidator(_as_list), Field(min_length=1)
 ]
-Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}$")]
+_ROLE = r"role:[A-Za-z][A-Za-z0-9_-]{1,39}"  # who that is, the address book says
+Address = Annotated[str, Field(pattern=rf"^({_ROLE}|[A-Za-z0-9._%+-]{{1,64}}@[A-Za-z0-9.-]{{1,190}})$")]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_as_list)]
 Sentence = Annotated[str, Field(min_length=3, max_length=300)]
 
@@ -144,7 +145,7 @@ class Facts:
     signature: str = ""  # absent, or the outcome of the verdict on it
     sending: str = ""  # whether a receipt is about a sending of ours: known, disputed, unclear, unknown
     user: str = ""  # who submitted it
-    recipient: str = ""
+    recipient: tuple[str, ...] = ()  # the address; and `role:…` when it was written so
     recipient_domain: str = ""
 
 
@@ -178,7 +179,7 @@ _LOOKED_AT: dict[str, tuple[str, Holds]] = {
     "signature": ("signature", _one),
     "sending": ("sending", _one),
     "user": ("user", _one),
-    "recipient": ("recipient", _one),
+    "recipient": ("recipient", _some),
     "recipient_domain": ("recipient_domain", _one),
 }
 

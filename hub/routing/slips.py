@@ -15,6 +15,7 @@ from hub.message import MessageClass
 from hub.routing.catalogue import UNKNOWN
 from hub.routing.classify import AUTOMATIC
 from hub.routing.globs import covers, matches
+from hub.routing.roles import PREFIX
 from hub.routing.rules import NO_KIND, NORMAL, RESTRICTED, Route, conditions_of, written
 
 Slip = tuple[tuple[str | int, ...], str]
@@ -27,6 +28,7 @@ class Named:
 
     kinds: frozenset[str]
     mailboxes: frozenset[str]
+    roles: frozenset[str] = frozenset()
 
 
 def slips(
@@ -120,6 +122,9 @@ def _vocabulary(routes: tuple[Route, ...], named: Named) -> list[Slip]:
         allowed["mailbox"] = tuple(named.mailboxes)
     found: list[Slip] = []
     for number, route in enumerate(routes):
+        for pattern in route.when.recipient or ():
+            if pattern.startswith(PREFIX) and not any(matches(pattern, word) for word in named.roles):
+                found.append(((number, "when", "recipient"), f"{pattern} is no role of the settings"))
         for field, patterns in conditions_of(route):
             for pattern in patterns if field in allowed else ():
                 if not any(matches(pattern, word) for word in allowed[field]):

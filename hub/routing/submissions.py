@@ -9,7 +9,6 @@ certain or with a grave doubt. What a human decided (`chosen`) replaces the doub
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,11 +16,8 @@ from hub.message import (
     Answer,
     Composition,
     Delivery,
-    Document,
-    DocumentForm,
     Hold,
     Match,
-    ParsedMessage,
     Plan,
     Reason,
     Refusal,
@@ -38,9 +34,10 @@ from hub.routing.reasons import reason, recipient_outside
 from hub.routing.replies import usager_named
 from hub.routing.rulebook import Policy, Rulebook
 from hub.routing.rules import Facts, Route, first_match
+from hub.routing.sendable import sendable, unread, unsendable
+from hub.routing.towards import ROLE_DOUBTS, Towards, successor, towards
 from hub.routing.view import Seen, View, facts_of, view_of
 
-_NO_FILES = frozenset({"text/vcard", "text/x-vcard", "application/pkcs7-signature", "application/pgp-signature"})
 RECIPIENTS_MOST = 50  # of one submission: a person who means more has taken the wrong list
 
 
@@ -49,12 +46,18 @@ Signed = Literal["auto", "never", "always"]
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What the rules say of one recipient. `refused` is why it may not get the mail, None when it may."""
+    """What the rules say of one recipient. `refused` is why it may not get the mail, None when it may; a doubt about
+    where it leads (`towards.doubt`) keeps the whole mail."""
 
-    recipient: str
+    towards: Towards
     route: Route
     tried: tuple[RuleTried, ...]
     refused: Reason | None = None
+
+    @property
+    def recipient(self) -> str:
+        """The address; what was written, when it leads to none."""
+        return self.towards.address or self.towards.written
 
 
 def think_submission(seen: Seen, rulebook: Rulebook, chosen: str | None = None, by: str = "hub") -> Thought:
@@ -66,7 +69,7 @@ def think_submission(seen: Seen, rulebook: Rulebook, chosen: str | None = None, 
     if chosen is not None:
         found = found.settled(chosen)
     view = replace(view, match=found.match, kinds=_kinds(view, found))
-    verdicts = tuple(_verdict(recipient, seen, view, rulebook) for recipient in _recipients(seen))
+    verdicts = tuple(_verdict(one, seen, view, rulebook) for one in _recipients(seen, found, rulebook.policy))
     doubts = _doubts(seen, view, found, verdicts, is_decided=chosen is not None)
     refused = tuple(verdict for verdict in verdicts if verdict.refused is not None)
     accepted = tuple(verdict for verdict in verdicts if verdict.refused is None)
@@ -76,7 +79,8 @@ def think_submission(seen: Seen, rulebook: Rulebook, chosen: str | None = None, 
     elif not accepted:
         steps = (*_told(seen, refused), Refusal(reasons=_reasons(refused), reason=_reasons(refused)[0].code))
     else:
-        steps = (*_told(seen, refused), *_sent(seen, view, found, accepted, rulebook.policy, by))
+        replaced = _replaced(seen, found, accepted, rulebook.policy)
+        steps = (*_told(seen, refused), *replaced, *_sent(seen, view, found, accepted, rulebook.policy, by))
     deciding = (accepted or verdicts)[0] if verdicts else None
     plan = Plan(
         rule=deciding.route.name if deciding else "sans-destinataire",
@@ -86,21 +90,21 @@ def think_submission(seen: Seen, rulebook: Rulebook, chosen: str | None = None, 
     return Thought(classification=view.classification, match=found.match, plan=plan, kinds=view.kinds)
 
 
-def sendable(documents: Iterable[Document]) -> tuple[int, ...]:
-    """The documents that can travel in a conformant message: by their index, PDFs and texts."""
-    return tuple(number for number, one in enumerate(documents) if _is_sendable(one))
-
-
-def _is_sendable(document: Document) -> bool:
-    return document.form is DocumentForm.PDF or document.media_type == "text/plain"
-
-
 # --- what is known before a rule is asked
 
 
-def _recipients(seen: Seen) -> tuple[str, ...]:
-    """Each once, as written first."""
-    return tuple({address.casefold(): address for address in reversed(seen.envelope.recipients)}.values())[::-1]
+def _recipients(seen: Seen, found: About, policy: Policy) -> tuple[Towards, ...]:
+    """Each address once, as written first; a role leads to who holds it today."""
+    known: dict[str, Towards] = {}
+    for written in seen.envelope.recipients:
+        for one in towards(written, _subject(found), seen, policy):
+            known.setdefault((one.address or one.written).casefold(), one)
+    return tuple(known.values())
+
+
+def _subject(found: About) -> str | None:
+    """The id of the one usager that it is about."""
+    return found.match.candidates[0].usager_id if found.match.outcome == "certain" else None
 
 
 def _kinds(view: View, found: About) -> tuple[str | None, ...]:
@@ -110,19 +114,22 @@ def _kinds(view: View, found: About) -> tuple[str | None, ...]:
     return tuple(found.kind for _ in view.kinds) or ((found.kind,) if found.match.outcome == "certain" else ())
 
 
-def _verdict(recipient: str, seen: Seen, view: View, rulebook: Rulebook) -> _Verdict:
+def _verdict(one: Towards, seen: Seen, view: View, rulebook: Rulebook) -> _Verdict:
     facts = facts_of(seen, view, rulebook)
-    route, tried = first_match(_with_recipient(facts, seen, recipient), rulebook.submissions)
-    if not rulebook.policy.members.has(recipient):
-        return _Verdict(recipient, route, tried, recipient_outside(recipient, rulebook.policy.members))
+    route, tried = first_match(_with_recipient(facts, seen, one), rulebook.submissions)
+    if one.doubt is not None:
+        return _Verdict(one, route, tried, None if one.doubt.code in ROLE_DOUBTS else one.doubt)
+    if not rulebook.policy.members.has(one.address):
+        return _Verdict(one, route, tried, recipient_outside(one.address, rulebook.policy.members))
     if route.then.refuse is not None:
-        return _Verdict(recipient, route, tried, Reason(f"rule:{route.name}", route.then.refuse))
-    return _Verdict(recipient, route, tried)
+        return _Verdict(one, route, tried, Reason(f"rule:{route.name}", route.then.refuse))
+    return _Verdict(one, route, tried)
 
 
-def _with_recipient(facts: Facts, seen: Seen, recipient: str) -> Facts:
-    compared = recipient.casefold()
-    return replace(facts, user=seen.envelope.by, recipient=compared, recipient_domain=compared.rpartition("@")[2])
+def _with_recipient(facts: Facts, seen: Seen, one: Towards) -> Facts:
+    compared = one.address.casefold()
+    shown = tuple(filter(None, (compared, one.called)))
+    return replace(facts, user=seen.envelope.by, recipient=shown, recipient_domain=compared.rpartition("@")[2])
 
 
 def _doubts(
@@ -135,11 +142,13 @@ def _doubts(
         reasons.append(reason("no-recipient"))
     if len(verdicts) > RECIPIENTS_MOST:
         reasons.append(reason("too-many-recipients"))
+    if found.is_ordinary or _subject(found) is not None:  # else the letter asks who it is about, and nothing else
+        reasons += [one.towards.doubt for one in verdicts if one.refused is None and one.towards.doubt is not None]
     if view.classification.message_class in AUTOMATIC and found.is_ordinary:
         return tuple(reasons)  # her program's own receipt or absence: it goes as it is
     reasons += [reason(defect.code) for defect in view.grave]
-    reasons += _unsendable(seen)
-    reasons += _unread(seen)
+    reasons += unsendable(seen.parsed)
+    reasons += unread(seen.parsed)
     if not found.is_ordinary and found.match.outcome != "certain":
         reasons += found.match.reasons or (reason("no-usager"),)
     if not is_decided:
@@ -151,33 +160,6 @@ def _doubts(
     return tuple(dict.fromkeys(reasons))
 
 
-def _unsendable(seen: Seen) -> list[Reason]:
-    """Attachments that no conformant message can carry: the author must know before anything leaves."""
-    if seen.parsed.archives:
-        return [reason("archive-submitted")]
-    if any(not _is_sendable(document) for document in seen.parsed.documents) or _left_behind(seen.parsed):
-        return [reason("attachment-unsendable")]
-    return []
-
-
-def _left_behind(parsed: ParsedMessage) -> bool:
-    """Whether the conformant message would lack a file that its author attached. Her visiting card, her signature and
-    the pictures of her page are no such file."""
-    carried = {number for document in parsed.documents for number in document.attachments}
-    return bool(carried) and any(
-        leaf.name and leaf.disposition == "attachment" and leaf.content_id is None and leaf.number not in carried
-        for leaf in parsed.attachments
-        if leaf.media_type not in _NO_FILES
-    )
-
-
-def _unread(seen: Seen) -> list[Reason]:
-    """A PDF into which nobody could look may be about somebody else than its author says."""
-    defects = {defect.code for document in seen.parsed.documents for defect in document.defects}
-    met = defects | {defect.code for defect in seen.parsed.defects}
-    return [reason(code) for code in ("pdf-encrypted", "pdf-unreadable") if code in met]
-
-
 # --- deeds
 
 
@@ -185,13 +167,14 @@ def _sent(
     seen: Seen, view: View, found: About, accepted: tuple[_Verdict, ...], policy: Policy, by: str
 ) -> tuple[Step, ...]:
     """One composition for all who may see each other and are signed to alike, then a delivery to each of them."""
-    usager_id = found.match.candidates[0].usager_id if found.match.outcome == "certain" else None
+    usager_id = _subject(found)
     steps: list[Step] = []
     shown = frozenset(address.casefold() for address in (*seen.parsed.to, *seen.parsed.cc))
     groups: dict[tuple[Signed, str], list[str]] = {}
+    roles = {verdict.recipient: verdict.towards.role for verdict in accepted}
     for verdict in accepted:
-        recipient = verdict.recipient
-        hidden = "" if recipient.casefold() in shown else recipient  # a blind copy is a mail of its own
+        recipient, written = verdict.recipient, verdict.towards.written
+        hidden = "" if written.casefold() in shown else recipient  # a blind copy is a mail of its own
         groups.setdefault((_signed(verdict, policy), hidden), []).append(recipient)
     for (signed, _), recipients in groups.items():
         documents = sendable(seen.parsed.documents) if usager_id is not None else ()
@@ -208,7 +191,7 @@ def _sent(
         composition = replace(composition, sending=_id_of(seen.envelope.id, composition))
         steps += [composition, *_outcome(seen, composition)]
         for one in recipients:
-            steps.append(Delivery(content="dispatch", recipient=one, sending=composition.sending))
+            steps.append(Delivery(content="dispatch", recipient=one, role=roles[one], sending=composition.sending))
             steps += _outcome(seen, composition, one)
     return (*steps, *_copies(seen, steps, policy))
 
@@ -275,6 +258,19 @@ def _told(seen: Seen, refused: tuple[_Verdict, ...]) -> tuple[Step, ...]:
         if one.refused is not None
         for step in _letter(seen, letters.unsuitable(seen, one.recipient, one.refused))
     )
+
+
+def _replaced(seen: Seen, found: About, accepted: tuple[_Verdict, ...], policy: Policy) -> tuple[Step, ...]:
+    """One letter for each recipient, written to by hand, who is no longer what they were for the usager."""
+    usager_id = _subject(found)
+    if usager_id is None:
+        return ()
+    steps: list[Step] = []
+    for one in accepted:
+        known = None if one.towards.role else successor(one.recipient, usager_id, seen, policy)
+        if known is not None:
+            steps += _letter(seen, letters.replaced(seen, one.recipient, *known, policy.roles))
+    return tuple(steps)
 
 
 def _answered(seen: Seen, answer: Answer) -> tuple[Step, ...]:

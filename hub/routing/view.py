@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 
 from hub.message import (
     Answer,
@@ -15,6 +16,7 @@ from hub.message import (
     Defect,
     Envelope,
     FiledVersion,
+    HeldRole,
     Match,
     MessageClass,
     ParsedMessage,
@@ -49,6 +51,8 @@ class Seen:
     subjects: Subjects = NO_SUBJECTS
     sendings: tuple[Sending, ...] = ()  # those that the keys of a report name (`report_keys`)
     held: Match | None = None  # what the hold shows that it answers
+    held_roles: tuple[HeldRole, ...] = ()  # of the one usager that it is about (`hub.routing.towards`)
+    today: date | None = None  # the day of the sending, where the site is; None: no role was looked up
     answer: Answer | None = None  # when it answers a letter about a held submission; `subjects` are then whom it names
 
 

@@ -97,7 +97,8 @@ class SubmissionDesk:
         clock: Clock,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`is_member` says whether an address is of the trust space; `on_accepted` gives the hint."""
+        """`is_member` says whether an address is of the trust space, or stands for a role of somebody there;
+        `on_accepted` gives the hint."""
         self.limits = limits
         self.ticks = ticks
         self.sessions: Counter[str] = Counter()  # by peer

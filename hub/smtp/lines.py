@@ -100,7 +100,7 @@ def read_path(verb: str, argument: str) -> Path:
     if parameters.keys() - _KNOWN[verb]:
         raise Refused(BAD_PARAMETER)
     address = found["address"]
-    if address and not is_address(address):
+    if address and not (is_address(address) or (verb == "TO" and _stands_for_a_role(address))):
         raise Refused(BAD_ADDRESS)
     return Path(address, parameters)
 
@@ -123,3 +123,9 @@ def is_address(address: str) -> bool:
     except Permanent:
         return False
     return True
+
+
+def _stands_for_a_role(address: str) -> bool:
+    """Whether it may: an address under .invalid, which is nobody's (RFC 2606), but for that well written. The door out
+    takes none."""
+    return address.lower().endswith(".invalid") and is_address(address[: -len("invalid")] + "test")

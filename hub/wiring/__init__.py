@@ -28,6 +28,8 @@ from hub.imap.filer import Box, ImapFiler
 from hub.message import Limits
 from hub.ports import Reader
 from hub.records import SqlRecords
+from hub.records.contacts import SqlContacts
+from hub.records.held_roles import SqlHeldRoles
 from hub.records.users import SqlUsers
 from hub.sentcopies import SentCopies
 from hub.settings import Mailbox, Settings
@@ -39,7 +41,7 @@ from hub.trip import Hub
 from hub.trust.keys import KeyRing
 from hub.wiring.members import LiveMembers
 from hub.wiring.reading import CompletingReader
-from hub.wiring.rulebook import LiveRulebook, sent_folders
+from hub.wiring.rulebook import LiveRulebook, roles_of, sent_folders
 from hub.wiring.signers import load_signers, trust_of
 from hub.wiring.ways import Ways
 from hub.wiring.writing import writing_of
@@ -66,6 +68,10 @@ class House:
             settings.data_dir / "blobs", self.database, self.keys, inline_most=spooling.inline_most, clock=now
         )
         self.records = SqlRecords(self.database, self.blobs, self.keys, now, settings.site.timezone)
+        self.members = LiveMembers(settings)
+        zone = settings.site.timezone
+        self.contacts = SqlContacts(self.database, now, self.is_of_the_space, zone)
+        self.held_roles = SqlHeldRoles(self.database, now, roles_of(settings).declared, self.is_of_the_space, zone)
         self.users = SqlUsers(self.database, now, settings.site.timezone)
         self.spool = SqlSpool(
             self.database,
@@ -78,13 +84,15 @@ class House:
             holding=self.records.holding,
             ticks=time.monotonic,
         )
-        self.members = LiveMembers(settings)
         self.ways = Ways(settings)
         self.rules: LiveRulebook | None = None
         self._cell: Cell | None = None
         self._sender: SmtpSender | None = None
         self._filer: ImapFiler | None = None
         self._hub: Hub | None = None
+
+    def is_of_the_space(self, address: str) -> bool:
+        return self.members.current().has(address)
 
     def start(self) -> Hub:
         """The hub that carries messages. Call it inside the event loop that will carry them."""

@@ -17,6 +17,7 @@ from hub.smtp.desk import Box, Limits, SubmissionDesk
 from hub.smtp.listening import Listener, SubmissionDoor
 from hub.trust.tls import server_context, show_anew
 from hub.wiring import House, limits_of, now
+from hub.wiring.rulebook import roles_of
 
 log = logging.getLogger("hub.door")
 
@@ -43,12 +44,13 @@ async def keep_open(house: House, on_accepted: Callable[[str], Awaitable[None]],
 
 def make_desk(house: House, on_accepted: Callable[[str], Awaitable[None]]) -> SubmissionDesk:
     settings, limits = house.settings, limits_of(house.settings)
+    roles = roles_of(settings)
     return SubmissionDesk(
         users=house.users,
         spool=house.spool,
         boxes=boxes(settings),
         heading=lambda head: read_heading(head, limits),
-        is_member=lambda address: house.members.current().has(address),
+        is_member=lambda address: house.is_of_the_space(address) or roles.asked(address) is not None,
         on_accepted=on_accepted,
         limits=desk_limits(settings),
         clock=now,

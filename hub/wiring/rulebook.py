@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from hub import configuration, routing
 from hub.domains import NO_MEMBERS, Members
 from hub.errors import Misconfigured
+from hub.message import Role
 from hub.ports import SentFolder
 from hub.settings import Settings
 from hub.wiring.members import LiveMembers
@@ -40,8 +41,14 @@ def policy_of(settings: Settings, members: Members) -> routing.Policy:
         unsigned_domains=frozenset(domain.casefold() for domain in settings.sending.unsigned_domains),
         addresses=tuple((mailbox.name, mailbox.address) for mailbox in settings.mailboxes),
         zone=ZoneInfo(settings.site.timezone),
+        roles=roles_of(settings),
         copied=frozenset(name for name, folder in sent_folders(settings).items() if not folder.is_kept_by_operator),
     )
+
+
+def roles_of(settings: Settings) -> routing.Roles:
+    declared = (Role(name=one.name, label=one.label, is_shared=one.shared) for one in settings.addressbook.roles)
+    return routing.Roles(tuple(declared), settings.submission.roles_domain)
 
 
 def sent_folders(settings: Settings) -> dict[str, SentFolder]:

@@ -17,7 +17,7 @@ from hub import journal
 from hub.database import Database
 from hub.errors import Damaged, Misconfigured
 from hub.migrations import moving
-from hub.tables import BlobRow, DocumentRow, HostRow, MessageRow, QueueRow, UsagerRow
+from hub.tables import BlobRow, ContactRow, DocumentRow, HeldRoleRow, HostRow, MessageRow, QueueRow, UsagerRow
 from tests.edges.engines import migrated, postgres_database, sqlite_template
 
 __all__ = ["sqlite_template"]
@@ -55,6 +55,11 @@ def _fill(connection: Connection) -> None:
     add(DocumentRow, *rows[:-1], rows[-1] | {"supersedes": None})
     for number in range(5):
         journal.append(connection, AT, "hub", "accept", f"é {number}", message="m1")
+    contact = {"id": "c1", "address": "a@ase-exemple.mssante.fr", "type": "PER", "changed_at": AT, "changed_by": "é"}
+    add(ContactRow, contact | dict.fromkeys(("name", "organisation", "service", "departement", "note", "words"), "é"))
+    held = {"role": "crip", "contact": "c1", "since": "2026-03-01", "said_at": AT, "said_by": "é"}
+    add(HeldRoleRow, held | {"id": "r1", "usager": "u1", "until": "2026-03-31", "withdrawn_at": AT})
+    add(HeldRoleRow, held | {"id": "r2", "territory": "Vallée", "territory_key": "VALLEE"})
     add(QueueRow, {"id": "q", "queue": "default", "eta": 1.5, "body": b"x"})
     add(HostRow, {"id": "h", "name": "h", "beats": 3, "started_at": AT})
 
@@ -95,6 +100,8 @@ def test_every_row_arrives_as_it_was(source: str, target: Database) -> None:
         "message": 1,
         "usager": 1,
         "document": DOCUMENTS,
+        "contact": 1,
+        "held_role": 2,
         "journal": 5,
         "journal_head": 1,
     }

@@ -406,10 +406,10 @@ SENT = """
 
 def test_submissions_are_decided_for_each_recipient() -> None:
     rules = with_submissions(SENT).submissions
-    asked = Facts(recipient="eds@ase69.example", recipient_domain="ase69.example", match=("certain",))
+    asked = Facts(recipient=("eds@ase69.example",), recipient_domain="ase69.example", match=("certain",))
     assert first_match(asked, rules)[0].name == "vers-l-ase"
     assert first_match(asked, rules)[0].then.signed == "always"
-    elsewhere = Facts(recipient="a@ailleurs.example", recipient_domain="ailleurs.example", match=("certain",))
+    elsewhere = Facts(recipient=("a@ailleurs.example",), recipient_domain="ailleurs.example", match=("certain",))
     assert first_match(elsewhere, rules)[0].name == "rien-d-autre"
 
 
