@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
+from hub.directory import Entry, Found, Wanted
 from hub.message import (
     Asked,
     Document,
@@ -237,6 +238,17 @@ class Records(Sendings, Protocol):
 
     def closing(self, message_id: str, by: str, decision: str) -> Effect:
         """Closes the open lines of the message."""
+        ...
+
+
+class Directory(Protocol):
+    """Mailboxes of others and whose they are: the national directory by its extraction or its API, the site's own
+    address book. What cannot be asked now raises Temporary (no copy yet, no answer); no entry is no fault."""
+
+    async def find(self, wanted: Wanted) -> Found: ...
+
+    async def at(self, address: str) -> Entry | None:
+        """What it has of one address, or had (`gone_at`)."""
         ...
 
 

@@ -14,6 +14,7 @@ from hub.cli import (
     check,
     database,
     demo,
+    directory,
     explain,
     hosts,
     journal,
@@ -44,7 +45,7 @@ app = typer.Typer(
 
 for group in (
     *(start, check, serve, explain, show, release, send, sent, usagers, users, journal, keys, status, ledger),
-    *(members, hosts, database, web, demo),
+    *(members, hosts, database, directory, web, demo),
 ):
     group.register(app)
 
