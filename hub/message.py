@@ -590,23 +590,6 @@ MailboxType = Literal["PER", "ORG", "APP", "CAB"]  # Référentiel #1: a person,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryEntry:
-    """One mailbox that a search found: in the national directory, or in the site's own address book (`source`).
-
-    `role` is the profession, the service or the function, as the source words it. Not `is_active`: known, but nothing
-    is to be sent there now."""
-
-    address: str
-    type: MailboxType
-    name: str = ""
-    organisation: str = ""
-    role: str = ""
-    departement: str = ""
-    source: Literal["directory", "book"]
-    is_active: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """A line of the address book. `address` never changes: somebody else's address is another line. It may be written
     to from the day `since` to the day `until`, both included; None: always. `changed_by` said so last."""

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
+from hub.directory import Entry, Found, Wanted
 from hub.message import (
     Asked,
-    DirectoryEntry,
     Document,
     Done,
     Envelope,
@@ -24,7 +24,6 @@ from hub.message import (
     Hold,
     Identity,
     LetterSent,
-    MailboxType,
     News,
     Outcome,
     ParsedMessage,
@@ -252,17 +251,14 @@ class Records(Sendings, Protocol):
         ...
 
 
-class Contacts(Protocol):
-    """A book of addresses in which people search."""
+class Directory(Protocol):
+    """Mailboxes of others and whose they are: the national directory by its extraction or its API, the site's own
+    address book. What cannot be asked now raises Temporary (no copy yet, no answer); no entry is no fault."""
 
-    async def find(
-        self,
-        words: str,
-        type: MailboxType | None = None,
-        departement: str = "",
-        limit: int = 50,
-    ) -> tuple[DirectoryEntry, ...]:
-        """Those that have every word somewhere, accents, capitals and order apart."""
+    async def find(self, wanted: Wanted) -> Found: ...
+
+    async def at(self, address: str) -> Entry | None:
+        """What it has of one address, or had (`gone_at`)."""
         ...
 
 

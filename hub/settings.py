@@ -400,6 +400,38 @@ class Membership(Section):
         return self.url is not None or self.file is not None
 
 
+class DirectorySettings(Section):
+    extraction_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]{1,500}$")
+    extraction_ca_file: Path | None = None
+    extraction_file: Path | None = None
+    every: Duration = timedelta(days=1)
+    stale_after: Period = timedelta(days=7)
+    remembered_for: Duration = timedelta(days=90)
+    download_most: Size = Field(default=100 * 1024**2, gt=0)
+    download_within: Period = timedelta(minutes=15)
+    unpacked_most: Size = Field(default=500 * 1024**2, gt=0)
+    broken_most: float = Field(default=0.001, ge=0, le=1)
+    shrink_most: int = Field(default=10, ge=0, le=100)
+    api_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]{1,500}$")
+    api_key_file: Path | None = None
+    api_ca_file: Path | None = None
+    calls_a_second: int = Field(default=17, ge=1, le=1000)
+    answers_kept: Duration = timedelta(days=1)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        faults: list[_Fault] = []
+        if self.every < timedelta(days=1):
+            faults.append((("every",), "the directory is asked for at most daily: 1d or longer"))
+        if self.extraction_url is not None and self.extraction_file is not None:
+            faults.append((("extraction_file",), "extraction_url and extraction_file: one of the two"))
+        if self.api_url is not None and self.api_key_file is None:
+            faults.append((("api_url",), "api_url needs api_key_file"))
+        if faults:
+            raise configuration.Misplaced(faults)
+        return self
+
+
 class Deciding(Section):
     kind_confidence: float = Field(default=0.6, ge=0, le=1)
     qualified_statuses: tuple[str, ...] = ("qualifiee",)
@@ -490,6 +522,7 @@ class Settings(Section):
     fetching: Fetching = Fetching()
     trust: Trusting = Trusting()
     members: Membership = Membership()
+    directory: DirectorySettings = DirectorySettings()
     signatures: Signatures = Signatures()
     addressbook: AddressBook = AddressBook()
     alerting: Alerting = Alerting()

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from itertools import count
 
 from hub.errors import Permanent
-from hub.message import Contact, DirectoryEntry, HeldRole, MailboxType, Role, comparable
+from hub.message import Contact, HeldRole, MailboxType, Role, comparable
 from hub.records.addresses import fault_of, normal_form
 from hub.records.contacts import Described
 from hub.records.held_roles_read import For
@@ -42,14 +42,14 @@ class MemoryBook:
         type: MailboxType | None = None,
         departement: str = "",
         limit: int = 50,
-    ) -> tuple[DirectoryEntry, ...]:
+    ) -> tuple[Contact, ...]:
         wanted = (comparable(words) or "").split()
         found = []
         for one in sorted(self.lines.values(), key=lambda one: (one.organisation, one.name, one.address)):
             told = comparable(f"{one.name} {one.organisation} {one.service} {one.departement} {one.address} {one.type}")
             fits = (type in (None, one.type), departement in ("", one.departement))
             if all(fits) and all(word in (told or "") for word in wanted):
-                found.append(_entry(one, one.is_active(self.clock().date())))
+                found.append(one)
         return tuple(found[:limit])
 
     async def contact(self, address: str) -> Contact | None:
@@ -178,16 +178,3 @@ def _key(whom: For) -> tuple[str | None, str | None]:
 
 def _tenure(held: HeldRole) -> Tenure:
     return Tenure(held.contact.id, held.since, held.until)
-
-
-def _entry(contact: Contact, is_active: bool) -> DirectoryEntry:
-    return DirectoryEntry(
-        address=contact.address,
-        type=contact.type,
-        name=contact.name,
-        organisation=contact.organisation,
-        role=contact.service,
-        departement=contact.departement,
-        source="book",
-        is_active=is_active,
-    )

@@ -7,7 +7,8 @@ and `/metrics` all show this list. A database that is away is itself an alert (`
 
 from __future__ import annotations
 
-from hub.alerts.alert import Alert, when
+from hub.alerts.alert import Alert, day, when
+from hub.alerts.directory import directory_cause_of
 from hub.alerts.facts import Certificates, Facts, Gatherer, Shown
 from hub.alerts.log import AlertLog
 from hub.alerts.rules import CODES, alerts_of, database_away, database_full, of_certificates
@@ -23,6 +24,8 @@ __all__ = [
     "alerts_of",
     "database_away",
     "database_full",
+    "day",
+    "directory_cause_of",
     "of_certificates",
     "when",
 ]

@@ -19,11 +19,13 @@ from hub.records import Overdue, Silence, SqlRecords
 from hub.settings import Secret, Settings
 from hub.spool import SqlSpool
 from hub.spool.lookout import Look
+from hub.trust.directory import DirectoryStanding, Standings
 from hub.trust.members_kept import KeptMembers, Standing
 from hub.trust.tls import CertificateFacts, certificate_facts
 
 NO_SILENCE = Silence()
 NOBODY_MET = Met()
+NO_DIRECTORY = DirectoryStanding(is_set=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Facts:
     members: Standing | None = None  # of the list of member domains
     silence: Silence = NO_SILENCE
     counts: Mapping[str, int] = field(default_factory=dict)
+    directory: DirectoryStanding = NO_DIRECTORY
     sent: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -61,6 +64,7 @@ class Gatherer:
         self._certificates = Certificates(settings)
         self._met = MetGatherer(settings.data_dir / "trust")
         self._members = KeptMembers(settings.data_dir / "trust") if settings.members.is_listed else None
+        self._directory = Standings(settings.directory, settings.data_dir / "trust")
 
     async def facts(self, at: datetime, *, counted: bool = True) -> Facts:
         """To count the messages by state costs 0.1 s for a million of them; no alert needs it."""
@@ -73,6 +77,7 @@ class Gatherer:
             certificates=await asyncio.to_thread(self._certificates.shown),
             met=await asyncio.to_thread(self._met.gather, at),
             members=await asyncio.to_thread(self._members.standing) if self._members is not None else None,
+            directory=await asyncio.to_thread(self._directory.now),
             silence=await self._records.silence(since, overdue),
             counts=await self._spool.counts() if counted else {},
             sent=await self._records.standing(since) if counted else {},

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from hub.alerts.alert import Alert, day, when
 from hub.alerts.causes import cause_of
+from hub.alerts.directory import of_directory
 from hub.alerts.facts import Facts, Shown
 from hub.alerts.members import of_members
 from hub.alerts.peers import of_peers
@@ -38,6 +39,8 @@ CODES = (
     "peer-refused",
     "revocation-unknown",
     "crl-stale",
+    "directory-bad",
+    "directory-stale",
     "certificate-expired",
     "certificate-not-yet",
     "certificate-ends-soon",
@@ -54,6 +57,7 @@ def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ..
         *_of_carrying(settings, facts.look, at),
         *_of_sendings(settings, facts),
         *of_peers(settings, facts.met, at),
+        *of_directory(settings, facts.directory, at),
         *of_certificates(settings, facts.certificates, at),
         *of_members(settings, facts.members, at),
     ]

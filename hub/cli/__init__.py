@@ -15,6 +15,7 @@ from hub.cli import (
     contacts,
     database,
     demo,
+    directory,
     explain,
     hosts,
     journal,
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 for group in (
     *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, status, ledger),
-    *(members, hosts, database, web, demo),
+    *(members, hosts, database, directory, web, demo),
 ):
     group.register(app)
 

@@ -29,6 +29,7 @@ from hub.trust.authorities import authorities_of, name_of
 from hub.trust.keys import KeyRing
 from hub.trust.tls import client_context, server_context
 from hub.wiring import make_cell, now, password_of
+from hub.wiring.directory import api_key_of, directory_of, refresher_of
 from hub.wiring.members import LiveMembers, anchors_of
 from hub.wiring.rulebook import load_rulebook
 from hub.wiring.signers import load_signers, trust_of
@@ -58,6 +59,7 @@ def check(site: SiteOption = HERE) -> None:
     if report.look(("signatures", "anchors"), lambda: trust_of(settings)):
         report.look(("mailboxes",), lambda: warnings.extend(load_signers(settings, now()).warnings))
     report.look(("submission", "certificate"), lambda: _door(settings))
+    report.look(("directory",), lambda: _directory(settings))
     report.look(("database_url",), lambda: _schema(settings))
     report.look(("broker_url",), lambda: _broker(settings))
     report.look(("data_dir",), lambda: _folder(settings.data_dir))
@@ -181,6 +183,13 @@ def _trust(settings: Settings) -> tuple[str, ...]:
 def _door(settings: Settings) -> None:
     if settings.submission.certificate is not None:
         server_context(settings.submission.certificate)
+
+
+def _directory(settings: Settings) -> None:
+    refresher_of(settings)
+    directory_of(settings)
+    if settings.directory.api_url is not None:
+        api_key_of(settings)
 
 
 def _schema(settings: Settings) -> None:

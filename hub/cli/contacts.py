@@ -82,11 +82,11 @@ def find(
             checked(mailbox_type, kind, "--type") if kind else None,
             _departement(departement or ""),
         )
-        found = asyncio.run(looked)
+        found, today = asyncio.run(looked), today_of(house)
     table = Table("adresse", "type", "nom", "structure", "service", "dép.", "", box=None)
     for one in found:
-        told = (one.address, one.type, one.name, one.organisation, one.role, one.departement)
-        table.add_row(*map(escape, told), "" if one.is_active else "terminée")
+        told = (one.address, one.type, one.name, one.organisation, one.service, one.departement)
+        table.add_row(*map(escape, told), "" if one.is_active(today) else "terminée")
     Console(highlight=False).print(table if found else "Aucune adresse du carnet n'a tous ces mots.")
     if not found:
         raise typer.Exit(1)

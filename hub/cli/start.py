@@ -27,6 +27,10 @@ site:
 members:
   url: "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
 
+# L'annuaire des boîtes MSSanté, relu une fois par jour (null : ne pas le télécharger).
+directory:
+  extraction_url: "{extraction}"
+
 # operators:
 #   - name: operateur
 #     imap: {{host: imap.operateur.mssante.fr, port: 143, tls: starttls}}
@@ -43,6 +47,13 @@ members:
 """
 
 
+# Where the extraction of the directory is published (mssante.md §10.3).
+EXTRACTION = (
+    "https://service.annuaire.sante.fr/annuaire-sante-webservices/V300/services/extraction/"
+    "Extraction_Correspondance_MSSante"
+)
+
+
 def register(app: typer.Typer) -> None:
     app.command("init")(init)
 
@@ -53,7 +64,7 @@ def init(
     """Prépare le dossier d'un site : réglages, règles, clé de chiffrement, base vide."""
     (folder / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
     made = [
-        _write_once(folder / "hub.yaml", STARTER.format(reference=default_config_dir() / "hub.yaml")),
+        _write_once(folder / "hub.yaml", _starter()),
         _write_once(folder / "routes.yaml", (default_config_dir() / "routes.yaml").read_text(encoding="utf-8")),
     ]
     settings = settings_of(folder)
@@ -75,6 +86,10 @@ def init(
         f"  3. Importez les usagers : hub usagers import FICHIER.csv --site {folder}\n"
         f"  4. Vérifiez : hub check --site {folder}     puis lancez : hub serve --site {folder}"
     )
+
+
+def _starter() -> str:
+    return STARTER.format(reference=default_config_dir() / "hub.yaml", extraction=EXTRACTION)
 
 
 def _write_once(file: Path, text: str) -> str:

@@ -1,6 +1,6 @@
 """The contacts of the address book: whom the national directory does not hold (BAL APP, services of the ASE).
 
-What a person types or a CSV holds flows in, lines of the book and what a search finds flow out (`hub.ports.Contacts`).
+What a person types or a CSV holds flows in, lines of the book flow out.
 An address never changes and no line is deleted: somebody who left is ended. Each change is journaled by ids and names
 of fields. A lost database raises Temporary; a change that cannot be, Permanent, with what to do.
 """
@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database
 from hub.errors import Permanent
-from hub.message import Contact, DirectoryEntry, MailboxType, comparable
+from hub.message import Contact, MailboxType, comparable
 from hub.ports import Clock
 from hub.records.addresses import IsMember, fault_of, normal_form
 from hub.records.csv_lines import Problem
@@ -72,7 +72,7 @@ class BookImport:
 
 
 class SqlContacts:
-    """`hub.ports.Contacts`, and what the commands do. `is_member` says which addresses are of the trust space,
+    """What the commands do with the book. `is_member` says which addresses are of the trust space,
     `timezone` is the site's: days begin at its midnight."""
 
     def __init__(self, database: Database, clock: Clock, is_member: IsMember, timezone: str = "Europe/Paris") -> None:
@@ -89,12 +89,12 @@ class SqlContacts:
         type: MailboxType | None = None,
         departement: str = "",
         limit: int = FOUND_MOST,
-    ) -> tuple[DirectoryEntry, ...]:
-        """Those that have every word somewhere, accents, capitals and order apart; all of them for no word."""
-        today = self._now().date()
+    ) -> tuple[Contact, ...]:
+        """Those that have every word somewhere, accents, capitals and order apart; all of them for no word. Those that
+        ended too (`Contact.is_active`)."""
         wanted = (comparable(words) or "").split()
 
-        def look(connection: Connection) -> tuple[DirectoryEntry, ...]:
+        def look(connection: Connection) -> tuple[Contact, ...]:
             statement = _ALL.limit(limit)
             for word in wanted:
                 statement = statement.where(CONTACT.c.words.contains(word, autoescape=True))
@@ -102,7 +102,7 @@ class SqlContacts:
                 statement = statement.where(CONTACT.c.type == type)
             if departement:
                 statement = statement.where(CONTACT.c.departement == departement)
-            return tuple(_entry(contact_of(row), today) for row in connection.execute(statement).all())
+            return tuple(contact_of(row) for row in connection.execute(statement).all())
 
         return await self._database.read(look)
 
@@ -280,16 +280,3 @@ def _check(address: str, described: Described, is_member: IsMember) -> None:
         raise Permanent("an address that may not stand in the book", f"Adresse refusée : {fault}.")
     if described.since is not None and described.until is not None and described.until < described.since:
         raise Permanent("a contact ends before it begins", BACKWARDS)
-
-
-def _entry(contact: Contact, today: date) -> DirectoryEntry:
-    return DirectoryEntry(
-        address=contact.address,
-        type=contact.type,
-        name=contact.name,
-        organisation=contact.organisation,
-        role=contact.service,
-        departement=contact.departement,
-        source="book",
-        is_active=contact.is_active(today),
-    )

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,11 @@ AGENT = "hub-mssante"
 
 
 class FetchFailed(Temporary):
-    """`code`: `http-STATUS`, `connect`, `tls`, `timeout`, `too-large`, `broken`, `url`; never a part of the answer."""
+    """`code`: `http-STATUS`, `connect`, `tls`, `timeout`, `too-large`, `broken`, `url`; never a part of the answer.
+    `retry_in`: how long it asks us to wait (Retry-After)."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(f"fetching failed: {code}")
+    def __init__(self, code: str, retry_in: timedelta | None = None) -> None:
+        super().__init__(f"fetching failed: {code}", retry_in=retry_in)
         self.code = code
 
 
@@ -56,9 +58,12 @@ class Fetcher:
         async with self._answered("GET", url, headers=headers) as answer:
             return Answer(_headers(answer), await _whole(answer, most))
 
-    async def post(self, url: str, body: bytes, media_type: str, *, most: int) -> Answer:
+    async def post(
+        self, url: str, body: bytes, media_type: str, *, most: int, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Raises FetchFailed."""
-        async with self._answered("POST", url, headers={"content-type": media_type}, body=body) as answer:
+        headers = {**(headers or {}), "content-type": media_type}
+        async with self._answered("POST", url, headers=headers, body=body) as answer:
             return Answer(_headers(answer), await _whole(answer, most))
 
     async def head(self, url: str) -> Answer:
@@ -114,7 +119,7 @@ class Fetcher:
                 client.stream(method, url, headers=dict(headers or {}), content=body) as answer,
             ):
                 if answer.status_code != 200:
-                    raise FetchFailed(f"http-{answer.status_code}")
+                    raise FetchFailed(f"http-{answer.status_code}", _retry_in(answer.headers.get("retry-after", "")))
                 yield answer
         except (TimeoutError, httpx.TimeoutException):
             raise FetchFailed("timeout") from None
@@ -135,6 +140,11 @@ def publisher_context(anchors: Iterable[bytes]) -> ssl.SSLContext:
     for anchor in anchors:
         context.load_verify_locations(cadata=anchor)
     return context
+
+
+def _retry_in(text: str) -> timedelta | None:
+    """Seconds (RFC 9110 §10.2.3); a date, which needs two clocks that agree, is left to the back-off."""
+    return timedelta(seconds=min(int(text), 86_400)) if text.isdecimal() and len(text) < 9 else None
 
 
 def _headers(answer: httpx.Response) -> Mapping[str, str]:

@@ -57,6 +57,11 @@ class Kept:
             return None
         return status.st_mtime_ns, status.st_ino
 
+    def fetched_at(self) -> datetime | None:
+        """When the copy came, or was found to be good still; None: there is none."""
+        stamp = self.stamp()
+        return None if stamp is None else datetime.fromtimestamp(stamp[0] / 1e9, UTC)
+
     def read(self) -> Copy | None:
         try:
             with self.path.open("rb") as file:
@@ -83,11 +88,15 @@ class Kept:
         """The same with a file that is written already, and flushed; it is moved."""
         os.utime(draft, (at.timestamp(), at.timestamp()))
         draft.replace(self.path)
-        self._trouble_file.unlink(missing_ok=True)
+        self.recovered()
 
     def still_good(self, at: datetime) -> None:
         """It was asked for again and has not changed."""
         os.utime(self.path, (at.timestamp(), at.timestamp()))
+        self.recovered()
+
+    def recovered(self) -> None:
+        """Forget all trouble."""
         self._trouble_file.unlink(missing_ok=True)
 
     @asynccontextmanager
@@ -119,10 +128,12 @@ class Kept:
         until = self.trouble().until
         return until is None or at >= until or until - at > fetching.backoff_most
 
-    def failed(self, code: str, at: datetime, fetching: Fetching) -> Trouble:
-        """Remember a failure: nobody asks again before a wait that doubles."""
+    def failed(self, code: str, at: datetime, fetching: Fetching, asked: timedelta | None = None) -> Trouble:
+        """Remember a failure: nobody asks again before a wait that doubles, nor before the one that we were `asked` for
+        (never more than the longest of ours)."""
         before = self.trouble()
-        wait: timedelta = min(fetching.backoff_most, fetching.backoff_first * 2 ** min(before.failures, 20))
+        doubled: timedelta = fetching.backoff_first * 2 ** min(before.failures, 20)
+        wait = min(fetching.backoff_most, max(doubled, asked or timedelta(0)))
         trouble = Trouble(before.failures + 1, code, before.since or at, at + wait)
         draft = self.draft()
         told = {

@@ -18,14 +18,16 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from hub.errors import HubError
+from hub.errors import HubError, Misconfigured
 from hub.imap.reader import Watcher
 from hub.settings import Mailbox, Settings
 from hub.spool.duties import Duties, mailbox_duty
 from hub.spool.incarnation import of_this_process
 from hub.wiring import House, now
+from hub.wiring.directory import refresher_of
 from hub.wiring.door import keep_open
 from hub.worker.actors import Hints
+from hub.worker.freshness import keep_fresh
 from hub.worker.lists import keep_lists
 from hub.worker.lookout import Lookout
 from hub.worker.members import keep_members_fresh
@@ -80,6 +82,7 @@ class Service:
         tasks += [asyncio.create_task(self._lookout.run(stop), name="lookout")]
         tasks += [asyncio.create_task(keep_lists(self._house.ways.vetting, stop), name="lists")]
         tasks += [asyncio.create_task(keep_members_fresh(self._settings, stop), name="members")]
+        tasks += [asyncio.create_task(self._directory_kept_fresh(stop), name="directory")]
         if self._has_door:
             tasks += [asyncio.create_task(self._door_kept_open(stop), name="door")]
         tasks += [
@@ -132,6 +135,15 @@ class Service:
                 log.error("submission door closed: %s; again in %.0f s", error.private, delay)
             await _wait(stop, delay)
             delay = min(RESTART_MOST, delay * 2)
+
+    async def _directory_kept_fresh(self, stop: asyncio.Event) -> None:
+        try:
+            is_due = refresher_of(self._settings).is_due
+        except Misconfigured as error:
+            log.error("directory: %s", error.private)
+            return
+        within = 2 * self._settings.directory.download_within.total_seconds()
+        await keep_fresh(is_due, self._file, within, stop)
 
     async def _worker_kept_alive(self, number: int, stop: asyncio.Event) -> None:
         delay = 1.0

@@ -11,11 +11,14 @@ import pytest
 
 from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, alerts_of, database_away, when
 from hub.alerts.causes import cause_of
+from hub.alerts.directory import directory_cause_of
 from hub.imap.failures import CommandRefused, ConnectionLost, MessageTooLarge, PeerRefused, certificate_code
 from hub.records import Silence
 from hub.settings import Settings
 from hub.spool.ledger import Reckoned
 from hub.spool.lookout import Crowd, Cursor, Look, Told
+from hub.trust.directory import Account, DirectoryStanding
+from hub.trust.kept import Trouble
 from hub.trust.tls import CertificateFacts
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -55,6 +58,7 @@ def facts(
     certificates: tuple[Shown, ...] = (),
     unmarked: int = 0,
     silence: Silence = Silence(),
+    directory: DirectoryStanding = DirectoryStanding(is_set=False),
     **look: Any,
 ) -> Facts:
     """Facts of a hub where all is well, but for what is said. `compared` and `accepted`: how long ago."""
@@ -71,7 +75,9 @@ def facts(
         told={} if watcher is None else {BOX: watcher},
         reckoned={} if account is None else {BOX: account},
     )
-    return Facts(look=replace(well, **look), decisions=0, certificates=certificates, silence=silence)
+    return Facts(
+        look=replace(well, **look), decisions=0, certificates=certificates, silence=silence, directory=directory
+    )
 
 
 def codes(known: Facts, chosen: Settings | None = None, at: datetime = NOW) -> list[str]:
@@ -348,3 +354,63 @@ def test_recipients_without_news_are_told_without_names_and_break_nothing() -> N
         "hub sent --waiting les nomme ; il faut leur téléphoner."
     )
     assert codes(facts()) == []
+
+
+# --- the directory
+
+
+def standing(*, age: timedelta | None = timedelta(0), code: str = "") -> DirectoryStanding:
+    """`age`: of the extraction; None: nothing was ever imported."""
+    account = None if age is None else Account(name="x", at=NOW - age, lines=1, entries=1, gone=0)
+    trouble = Trouble(1, code, NOW - timedelta(days=1), NOW + timedelta(hours=1)) if code else Trouble()
+    return DirectoryStanding(True, account, trouble, NOW)
+
+
+WEEK = timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("directory", "raised"),
+    [
+        (standing(), []),
+        (standing(code="timeout"), []),
+        (standing(age=WEEK), []),
+        (standing(age=WEEK + SECOND), ["directory-stale"]),
+        (standing(age=-WEEK - SECOND), ["directory-stale"]),
+        (standing(age=WEEK + SECOND, code="tls"), ["directory-stale"]),
+        (standing(age=None), []),
+        (standing(age=None, code="connect"), ["directory-stale"]),
+        (standing(code="bad-shrunk"), ["directory-bad"]),
+        (standing(age=None, code="bad-zip"), ["directory-bad"]),
+        (standing(age=WEEK + SECOND, code="bad-header"), ["directory-bad", "directory-stale"]),
+        (DirectoryStanding(is_set=False, trouble=Trouble(1, "tls", NOW, NOW)), []),
+    ],
+)
+def test_a_directory_that_is_old_or_was_refused_is_told_and_is_not_urgent(
+    directory: DirectoryStanding, raised: list[str]
+) -> None:
+    known = facts(directory=directory)
+    assert codes(known) == raised
+    assert not any(alert.is_urgent for alert in alerts_of(settings(), known, NOW))
+
+
+def test_the_alerts_of_the_directory_say_what_is_used_and_what_to_do() -> None:
+    assert "celui du 25/11/2026 reste en service" in text(facts(directory=standing(code="bad-shrunk")))
+    assert "--accept-smaller" in text(facts(directory=standing(code="bad-shrunk")))
+    stale = text(facts(directory=standing(age=timedelta(days=10), code="tls")))
+    assert "date du 15/11/2026" in stale
+    assert "extraction_ca_file" in stale
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("bad-zip", "bad-size", "bad-header", "bad-lines", "bad-shrunk", "bad-unreadable", "no-file", "disk-enospc"),
+        *("http-401", "http-403", "http-429", "http-503", "http-400", "connect", "timeout", "tls", "broken", "outcome"),
+        *("never-loaded", "unreadable", "misconfigured", "too-large"),
+    ],
+)
+def test_each_failure_of_the_directory_has_a_cause_and_something_to_do(code: str) -> None:
+    cause, remedy = directory_cause_of(code)
+    assert not cause.startswith("code ")
+    assert remedy != cause_of("?")[1]

@@ -181,6 +181,13 @@ SITE = "site: {product_reference: A1}\n"
         ("deciding:\n  order_grace: -1\n", "hub.yaml:2 deciding.order_grace"),
         (SITE + OPERATOR + MAILBOX.replace("un", "Un Deux"), "mailboxes.0.name"),
         ("deciding:\n  kind_confidence: 2\n", "deciding.kind_confidence"),
+        ("directory:\n  every: 23h\n", "hub.yaml:2 directory.every the directory is asked for at most daily"),
+        ("directory:\n  extraction_url: ftp://x/\n", "hub.yaml:2 directory.extraction_url"),
+        (
+            "directory:\n  extraction_url: https://x/\n  extraction_file: y.zip\n",
+            "hub.yaml:3 directory.extraction_file extraction_url and extraction_file: one of the two",
+        ),
+        ("directory:\n  api_url: https://x/\n", "hub.yaml:2 directory.api_url api_url needs api_key_file"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
