@@ -8,7 +8,7 @@ and `/metrics` all show this list. A database that is away is itself an alert (`
 from __future__ import annotations
 
 from hub.alerts.alert import Alert, when
-from hub.alerts.facts import Certificates, Facts, Gatherer, Shown
+from hub.alerts.facts import Certificates, Facts, Gatherer, Shown, Stale
 from hub.alerts.log import AlertLog
 from hub.alerts.rules import CODES, alerts_of, database_away, database_full, of_certificates
 
@@ -20,6 +20,7 @@ __all__ = [
     "Facts",
     "Gatherer",
     "Shown",
+    "Stale",
     "alerts_of",
     "database_away",
     "database_full",

@@ -21,6 +21,7 @@ from hub.cli import (
     keys,
     ledger,
     members,
+    operator,
     release,
     send,
     sent,
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 for group in (
     *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, status, ledger),
-    *(members, hosts, database, web, demo),
+    *(operator, members, hosts, database, web, demo),
 ):
     group.register(app)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, alerts_of, database_away, when
+from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, Stale, alerts_of, database_away, when
 from hub.alerts.causes import cause_of
 from hub.imap.failures import CommandRefused, ConnectionLost, MessageTooLarge, PeerRefused, certificate_code
 from hub.records import Silence
@@ -55,6 +55,7 @@ def facts(
     certificates: tuple[Shown, ...] = (),
     unmarked: int = 0,
     silence: Silence = Silence(),
+    stale: tuple[Stale, ...] = (),
     **look: Any,
 ) -> Facts:
     """Facts of a hub where all is well, but for what is said. `compared` and `accepted`: how long ago."""
@@ -71,7 +72,7 @@ def facts(
         told={} if watcher is None else {BOX: watcher},
         reckoned={} if account is None else {BOX: account},
     )
-    return Facts(look=replace(well, **look), decisions=0, certificates=certificates, silence=silence)
+    return Facts(look=replace(well, **look), decisions=0, certificates=certificates, silence=silence, stale=stale)
 
 
 def codes(known: Facts, chosen: Settings | None = None, at: datetime = NOW) -> list[str]:
@@ -267,6 +268,22 @@ def test_certificates_are_told_before_and_when_they_end(certificate: Shown, rais
     known = facts(certificates=(certificate,))
     assert codes(known) == raised
     assert [alert.is_urgent for alert in alerts_of(settings(), known, NOW)] == [is_urgent] * len(raised)
+
+
+# --- operators found by DNS
+
+
+def test_a_dns_that_fails_is_told_once_it_lasts_and_stops_nothing() -> None:
+    def known(since: datetime) -> Facts:
+        return facts(stale=(Stale("mecs.mssante.example", "imap", since, "dns-nxdomain", (BOX,)),))
+
+    day = timedelta(days=1)
+    assert codes(known(NOW - day)) == []
+    assert codes(known(NOW - day - SECOND)) == ["dns-stale"]
+    alert = alerts_of(settings(), known(NOW - 2 * day), NOW)[0]
+    assert not alert.is_urgent
+    assert "rien ne s'arrête" in alert.text
+    assert f"hub operator test {BOX}" in alert.text
 
 
 # --- time
