@@ -6,6 +6,7 @@ and saying nothing, only to name what the server shows.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ from hub.trust.srv import NotFound, Service, srv_name, usable
 
 Protocol = Literal["imap", "smtp"]
 _PEEK_SECONDS = 10.0
+_IS_OURS = re.compile("refused: certificate-|server certificate:")  # of `imap.failures` and `smtp.opening`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,7 @@ class Going:
         remedy = words.REMEDIES[at]
         if at is Opening.SECURED:
             more, remedy = await self._shown()
-            if "alert" in error.private.lower():  # theirs: it is we who were refused
+            if not _IS_OURS.search(error.private):  # they ended it: it is we who were refused
                 more, remedy = more[:-1], words.BROKEN_OFF
             seen += more
         elif at is Opening.BELIEVED and isinstance(error, Untrusted | PeerRefused):
