@@ -2,13 +2,13 @@
 
 Text in, a validated pydantic model out; or `Misconfigured`, whose private text has one `file:line path message`
 a line. Duplicate and unknown keys, anchors and aliases (alias bombs) and files over 1 MB are refused. Used for
-`hub.yaml`, `routes.yaml`, `document_types.yaml`: one reader, so that one kind of error message exists.
+all configuration files (`hub.yaml`, `routes.yaml`…): one reader, so that one kind of error message exists.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,11 +104,13 @@ def validate(model: type[M], tree: CommentedMap, name: str) -> M:
     try:
         return model.model_validate(plain(tree))
     except ValidationError as error:
-        lines = [
-            (line_of(tree, path), f"{'.'.join(map(str, path)) or '-'} {text}")
-            for path, text in _faults(error.errors(include_url=False, include_input=False))
-        ]
-        raise Misconfigured("\n".join(f"{name}:{line} {text}" for line, text in sorted(lines))) from error
+        raise misplaced(tree, name, _faults(error.errors(include_url=False, include_input=False))) from error
+
+
+def misplaced(tree: CommentedMap, name: str, faults: Iterable[tuple[tuple[str | int, ...], str]]) -> Misconfigured:
+    """The error to raise for (path, text) of each fault: one a line, by line."""
+    lines = [(line_of(tree, path), f"{'.'.join(map(str, path)) or '-'} {text}") for path, text in faults]
+    return Misconfigured("\n".join(f"{name}:{line} {text}" for line, text in sorted(lines)))
 
 
 def _faults(errors: Sequence[ErrorDetails]) -> Iterator[tuple[tuple[str | int, ...], str]]:

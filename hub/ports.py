@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from sqlalchemy.engine import Connection
@@ -55,6 +56,33 @@ class Way:
     def server_name(self) -> str:
         """The name that the certificate must bear."""
         return self.endpoint.server_name or self.endpoint.host
+
+
+class Opening(StrEnum):
+    """How far the opening of a connection to an operator came, in order."""
+
+    CONNECTED = "connected"  # TCP
+    OFFERED = "offered"  # STARTTLS, in clear; not with implicit TLS
+    SECURED = "secured"  # the handshake is done, the chain and the dates of the certificate are right
+    BELIEVED = "believed"  # who answers was vetted: name, revocation
+    OPEN = "open"  # logged in
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What TLS was agreed on (`TLSv1.3`, the suite by OpenSSL's name), and the server's certificate (DER)."""
+
+    version: str
+    suite: str
+    leaf: bytes = field(repr=False)
+
+
+# Told while a connection is being opened; the handshake with SECURED.
+Reached = Callable[[Opening, Handshake | None], None]
+
+
+def nobody_told(_opening: Opening, _handshake: Handshake | None) -> None:
+    """Nobody wants to know."""
 
 
 # Asked at each new connection, so that what was renewed meanwhile is used. Raises Misconfigured, Temporary.

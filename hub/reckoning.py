@@ -131,7 +131,7 @@ class Reckoner:
             uid=one.listed.uid,
             received_at=one.listed.received_at or self._clock(),
             message_id=one.message_id,
-            peer=self._settings.operator_of(box).imap.host,
+            peer=folder.session.host,
             recipients=(box.address,),
             test=box.test,
         )

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from pydantic import (
 )
 
 from hub import configuration
+from hub.quirks import KnownOperator, Sasl, load_known
 
 
 def _seconds(value: object) -> object:
@@ -143,21 +145,59 @@ class Endpoint(Section):
 
 
 class Operator(Section):
+    """What is None may be known of the operator (`known_as`; `load_settings` takes it), else the general rule holds:
+    the properties tell what is done."""
+
     name: str
-    imap: Endpoint
-    smtp: Endpoint
+    known_as: str | None = None
+    imap: Endpoint | None = None
+    smtp: Endpoint | None = None
+    srv_priority: int = Field(default=20, ge=0, le=65535)
+    srv_targets: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*-]{1,253}$")], ...] = ()
+    server_name: str | None = None
     ca_file: Path | None = None
     revocation: Literal["required", "published", "off"] | None = None
     pin: str | tuple[str, ...] | None = None
     certificate: Secret | None = None
-    sasl: Literal["external", "plain", "login", "none"] = "external"
-    smtp_sasl: Literal["external", "plain", "login", "none"] = "none"
+    sasl: Sasl | None = None
+    smtp_sasl: Sasl | None = None
     ciphers: str = (
         "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256"
     )
     tls13: bool = True
-    dsn: bool = True
-    sent_copies: bool = False
+    dsn: bool | None = None
+    sent_copies: bool | None = None
+    sent_folder: str | None = None
+    excluded_folders: tuple[str, ...] | None = None
+    message_most: Size | None = None
+
+    @property
+    def opens_by(self) -> Sasl:
+        return self.sasl or "external"
+
+    @property
+    def sends_by(self) -> Sasl:
+        return self.smtp_sasl or "none"
+
+    @property
+    def asks_dsn(self) -> bool:
+        return self.dsn is not False
+
+    @property
+    def keeps_sent_copies(self) -> bool:
+        return self.sent_copies is True
+
+    def lacks(self, fact: str) -> bool:
+        """Whether the settings leave it to what is known (`hub.quirks`, names of facts)."""
+        return getattr(self, fact.removesuffix("_host")) is None
+
+    def as_known(self, known: KnownOperator) -> Operator:
+        """With the facts that the settings leave open."""
+        taken = {name: fact.value for name, fact in known.facts() if self.lacks(name)}
+        for service, port in (("imap", 143), ("smtp", 587)):
+            if (host := taken.pop(f"{service}_host", None)) is not None:
+                taken[service] = Endpoint(host=str(host), port=port, tls="starttls")
+        return self.model_copy(update=taken)
 
     @field_validator("pin")
     @classmethod
@@ -192,7 +232,7 @@ class Mailbox(Section):
     mark: str = "$HubAccepted"
     move_to: str = "Traites"
     test: bool = False
-    sasl: Literal["external", "plain", "login", "none"] | None = None
+    sasl: Sasl | None = None
     username: str | None = None
     password_file: Path | None = None
     certificate: Secret | None = None
@@ -432,6 +472,37 @@ class DirectorySettings(Section):
         return self
 
 
+class Dns(Section):
+    servers: tuple[str, ...] = ()
+    answer_within: Period = timedelta(seconds=5)
+    told_after: Duration = timedelta(days=1)
+
+    @field_validator("servers")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            _address_and_port(one)
+        return value
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """(address, port) of each resolver; none: those of this machine."""
+        return tuple(map(_address_and_port, self.servers))
+
+
+def _address_and_port(value: str) -> tuple[str, int]:
+    """`192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`."""
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})|([0-9A-Fa-f:.]+)", value)
+    address, port = (found[1] or found[3] or found[5], int(found[2] or found[4] or 53)) if found else ("", 0)
+    try:
+        ip_address(address)
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise ValueError("the address of a DNS server is expected, such as 192.0.2.53 or 192.0.2.53:5353")
+    return address, port
+
+
 class Deciding(Section):
     kind_confidence: float = Field(default=0.6, ge=0, le=1)
     qualified_statuses: tuple[str, ...] = ("qualifiee",)
@@ -507,6 +578,7 @@ class Settings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     routes_file: Path = Path("routes.yaml")
     document_types_file: Path | None = None
+    operators_file: Path | None = None
     codes_dir: Path | None = None
     site: Site = Site()
     operators: tuple[Operator, ...] = ()
@@ -523,6 +595,7 @@ class Settings(Section):
     trust: Trusting = Trusting()
     members: Membership = Membership()
     directory: DirectorySettings = DirectorySettings()
+    dns: Dns = Dns()
     signatures: Signatures = Signatures()
     addressbook: AddressBook = AddressBook()
     alerting: Alerting = Alerting()
@@ -558,6 +631,7 @@ class Settings(Section):
         faults = [
             *self._repeated_names(),
             *self._faults_of_mailboxes(),
+            *self._faults_with_operators(known=False),
             *self._faults_of_sent_folders(),
             *self._faults_of_silences(),
             *self._faults_of_roles(),
@@ -596,11 +670,22 @@ class Settings(Section):
             if place in read:  # everything would be accepted, and answered, twice
                 yield ("mailboxes", number), "another mailbox reads the same folder of the same address"
             read.add(place)
-            for what, sasl in (("sasl", mailbox.sasl or operator.sasl), ("smtp_sasl", operator.smtp_sasl)):
+
+    def _faults_with_operators(self, *, known: bool) -> Iterator[_Fault]:
+        """What a mailbox and its operator disagree on. `known`: of the operators that have `known_as` (once what is
+        known was taken), or of the others."""
+        operators = {one.name: one for one in self.operators if (one.known_as is not None) is known}
+        for number, mailbox in enumerate(self.mailboxes):
+            operator = operators.get(mailbox.operator)
+            if operator is None:
+                continue
+            for what, sasl in (("sasl", mailbox.sasl or operator.opens_by), ("smtp_sasl", operator.sends_by)):
                 if sasl in ("plain", "login") and mailbox.password_file is None:
                     yield ("mailboxes", number), f"{what} {sasl} needs password_file"
                 if sasl == "external" and not (mailbox.certificate or operator.certificate):
                     yield ("mailboxes", number), f"{what} external needs a certificate, of the mailbox or its operator"
+            if mailbox.folder.casefold() in {name.casefold() for name in operator.excluded_folders or ()}:
+                yield ("mailboxes", number, "folder"), "this folder is one of the operator's excluded_folders"
 
     def _faults_of_sent_folders(self) -> Iterator[_Fault]:
         """What the hub files there would come in again as a mail from outside."""
@@ -624,6 +709,27 @@ class Settings(Section):
         used |= {domain.casefold() for domain in self.deciding.member_domains}
         if self.submission.roles_domain in used:
             yield ("submission", "roles_domain"), "roles_domain is a real domain: mails to it would never arrive"
+
+    def with_known_operators(self) -> tuple[Settings, tuple[_Fault, ...]]:
+        """With what is known of the operators that have `known_as`, and what is wrong then. Raises Misconfigured (the
+        file of what is known)."""
+        if all(operator.known_as is None for operator in self.operators):
+            return self, ()
+        assert self.operators_file is not None  # made absolute when the settings were loaded
+        known, faults, operators = load_known(self.operators_file).operators, [], []
+        for number, operator in enumerate(self.operators):
+            named = operator.known_as
+            if named is not None and named not in known:
+                text = f"nothing is known of {named} (known: {', '.join(sorted(known))})"
+                faults.append((("operators", number, "known_as"), text))
+            operators.append(operator.as_known(known[named]) if named in known else operator)
+        settings = self.model_copy(update={"operators": tuple(operators)})
+        return settings, (*faults, *settings._faults_with_operators(known=True))
+
+    def message_most(self, mailbox: Mailbox) -> int:
+        """The largest mail that is composed for it, in bytes."""
+        most = self.operator_of(mailbox).message_most
+        return self.sending.message_most if most is None else min(most, self.sending.message_most)
 
     def silence_most(self, mailbox: Mailbox) -> timedelta:
         """How long a mailbox may go without a sign of progress."""
@@ -650,9 +756,14 @@ def default_config_dir() -> Path:
 
 
 def load_settings(path: Path) -> Settings:
-    """The settings of a site, its paths made absolute. Raises Misconfigured with `file:line` errors."""
-    settings = configuration.load(Settings, path)
-    return with_absolute_paths(settings, path.resolve().parent)
+    """The settings of a site, its paths made absolute, what is known of its operators taken. Raises Misconfigured with
+    `file:line` errors."""
+    tree = configuration.parse_yaml(configuration.read_file(path), str(path))
+    settings = with_absolute_paths(configuration.validate(Settings, tree, str(path)), path.resolve().parent)
+    settings, faults = settings.with_known_operators()
+    if faults:
+        raise configuration.misplaced(tree, str(path), faults)
+    return settings
 
 
 def with_absolute_paths(settings: Settings, base: Path) -> Settings:
@@ -676,6 +787,7 @@ def with_absolute_paths(settings: Settings, base: Path) -> Settings:
         update={
             "database_url": url,
             "document_types_file": moved.document_types_file or default_config_dir() / "document_types.yaml",
+            "operators_file": moved.operators_file or default_config_dir() / "operators.yaml",
             "codes_dir": moved.codes_dir or default_config_dir() / "codes",
         }
     )

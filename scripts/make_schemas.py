@@ -1,4 +1,4 @@
-"""Writes `config/schemas/*.schema.json`: the JSON Schemas of the three configuration files, for editors.
+"""Writes `config/schemas/*.schema.json`: the JSON Schemas of the configuration files, for editors.
 
 Run after a change of settings, rules or kinds: `python scripts/make_schemas.py`. A test checks that the files are
 fresh. With `--check` nothing is written and the exit code tells.
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, BeforeValidator
 
-from hub import settings
+from hub import quirks, settings
 from hub.routing import catalogue, rulebook
 
 FOLDER = Path(__file__).parent.parent / "config" / "schemas"
@@ -27,6 +27,7 @@ def schemas() -> dict[str, str]:
     made = {
         "document_types": ("Kinds of documents of the hub", catalogue.schema()),
         "hub": ("Settings of the hub", _settings_schema()),
+        "operators": ("What is known of operators", quirks.KnownOperators.model_json_schema()),
         "routes": ("Rules of the hub", rulebook.schema()),
     }
     return {f"{name}.schema.json": _text(title, schema) for name, (title, schema) in made.items()}

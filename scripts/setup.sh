@@ -62,7 +62,7 @@ for part in "$@"; do
     case "$part" in
         packages) install_debian python3 python3-venv dovecot-imapd dovecot-lmtpd postfix postgresql redis-server rabbitmq-server \
             strace faketime fiu-utils isync openssl procps \
-            curl mutt s-nail swaks libnet-ssleay-perl fonts-dejavu-core ;;
+            curl mutt s-nail swaks fonts-dejavu-core ;;
         run|dev) environment "$part" ;;
         *) echo "setup: unknown part: $part" >&2; exit 2 ;;
     esac

@@ -29,6 +29,7 @@ NOT_DISTINCTIVE = frozenset(
         "other",
         "test",
         "nom",  # "name"
+        "exemple",  # "example", in domains, addresses and organisations
     }
 )
 SUBJECTS_MOST = 20_000  # kept at once; those of the fuzzed mails of a property are many

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hub.alerts.alert import Alert, day, when
 from hub.alerts.directory import directory_cause_of
-from hub.alerts.facts import Certificates, Facts, Gatherer, Shown
+from hub.alerts.facts import Certificates, Facts, Gatherer, Shown, Stale
 from hub.alerts.log import AlertLog
 from hub.alerts.rules import CODES, alerts_of, database_away, database_full, of_certificates
 
@@ -21,6 +21,7 @@ __all__ = [
     "Facts",
     "Gatherer",
     "Shown",
+    "Stale",
     "alerts_of",
     "database_away",
     "database_full",

@@ -50,6 +50,17 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "vérifiez folder dans hub.yaml, et que la boîte existe encore chez l'opérateur",
     ),
     (
+        ("dns-no-priority", "dns-not-offered", "dns-target", "dns-garbage"),
+        "le DNS ne nomme aucun serveur de l'opérateur que le hub puisse employer",
+        "lancez hub operator test sur cette boîte : il montre ce que dit le DNS ; sinon écrivez les serveurs dans "
+        "hub.yaml",
+    ),
+    (
+        ("dns-",),
+        "le DNS ne dit pas où est le serveur de l'opérateur",
+        "vérifiez le réseau et dns.servers ; sinon écrivez les serveurs de l'opérateur dans hub.yaml (imap, smtp)",
+    ),
+    (
         ("connect-", "timeout", "reset", "closed", "bye", "greeting-", "timeouterror"),
         "l'opérateur est injoignable ou coupe la connexion",
         "vérifiez le réseau de cette machine, puis l'état du service chez l'opérateur ; le hub réessaie de lui-même",

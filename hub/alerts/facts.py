@@ -8,9 +8,10 @@ watcher's error tell it).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.alerts.peers import Met, MetGatherer
@@ -20,7 +21,10 @@ from hub.settings import Secret, Settings
 from hub.spool import SqlSpool
 from hub.spool.lookout import Look
 from hub.trust.directory import DirectoryStanding, Standings
+from hub.trust.discovery import Discovery
 from hub.trust.members_kept import KeptMembers, Standing
+from hub.trust.searched import searched
+from hub.trust.srv import NotFound
 from hub.trust.tls import CertificateFacts, certificate_facts
 
 NO_SILENCE = Silence()
@@ -39,6 +43,17 @@ class Shown:
     signs: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A server that the DNS no longer tells (`code`) since then; `mailboxes` use it as it was last known."""
+
+    domain: str
+    service: str
+    since: datetime
+    code: str
+    mailboxes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """`decisions`: open lines of the work list; `met`: servers, and lists of their authorities; `silence`: recipients
@@ -49,6 +64,7 @@ class Facts:
     certificates: tuple[Shown, ...]
     met: Met = NOBODY_MET
     members: Standing | None = None  # of the list of member domains
+    stale: tuple[Stale, ...] = ()
     silence: Silence = NO_SILENCE
     counts: Mapping[str, int] = field(default_factory=dict)
     directory: DirectoryStanding = NO_DIRECTORY
@@ -65,6 +81,8 @@ class Gatherer:
         self._met = MetGatherer(settings.data_dir / "trust")
         self._members = KeptMembers(settings.data_dir / "trust") if settings.members.is_listed else None
         self._directory = Standings(settings.directory, settings.data_dir / "trust")
+        self._searched = searched(settings)
+        self._discovery = Discovery(settings.dns, settings.data_dir / "trust", lambda: datetime.now(UTC))
 
     async def facts(self, at: datetime, *, counted: bool = True) -> Facts:
         """To count the messages by state costs 0.1 s for a million of them; no alert needs it."""
@@ -78,10 +96,18 @@ class Gatherer:
             met=await asyncio.to_thread(self._met.gather, at),
             members=await asyncio.to_thread(self._members.standing) if self._members is not None else None,
             directory=await asyncio.to_thread(self._directory.now),
+            stale=tuple(await asyncio.to_thread(lambda: list(self._stale()))),
             silence=await self._records.silence(since, overdue),
             counts=await self._spool.counts() if counted else {},
             sent=await self._records.standing(since) if counted else {},
         )
+
+    def _stale(self) -> Iterator[Stale]:
+        for one in self._searched:
+            with contextlib.suppress(NotFound, OSError):  # a name that cannot be asked for: its mailboxes tell it
+                trouble = self._discovery.trouble(one.domain, one.service)
+                if trouble is not None and trouble.since is not None:
+                    yield Stale(one.domain, one.service, trouble.since, trouble.code, one.mailboxes)
 
 
 class Certificates:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hub.alerts.alert import Alert, day, when
 from hub.alerts.causes import cause_of
 from hub.alerts.directory import of_directory
-from hub.alerts.facts import Facts, Shown
+from hub.alerts.facts import Facts, Shown, Stale
 from hub.alerts.members import of_members
 from hub.alerts.peers import of_peers
 from hub.settings import Mailbox, Settings
@@ -47,6 +47,7 @@ CODES = (
     "certificate-other-site",
     "members-bad",
     "members-stale",
+    "dns-stale",
 )
 
 
@@ -60,6 +61,7 @@ def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ..
         *of_directory(settings, facts.directory, at),
         *of_certificates(settings, facts.certificates, at),
         *of_members(settings, facts.members, at),
+        *_of_dns(settings, facts.stale, at),
     ]
     return tuple(sorted(raised, key=lambda alert: not alert.is_urgent))
 
@@ -214,6 +216,27 @@ def _of_sendings(settings: Settings, facts: Facts) -> Iterator[Alert]:
             since=silence.since,
             text=f"{silence.count} destinataire(s) n'ont donné aucune nouvelle d'un envoi, le plus ancien depuis le "
             f"{when(silence.since, settings)} : hub sent --waiting les nomme ; il faut leur téléphoner.",
+        )
+
+
+# --- operators found by DNS
+
+
+def _of_dns(settings: Settings, stale: Iterable[Stale], at: datetime) -> Iterator[Alert]:
+    """Mail goes on, to where the operator was: until it moves."""
+    for one in stale:
+        if abs(at - one.since) <= settings.dns.told_after:
+            continue
+        boxes = ", ".join(one.mailboxes[:NAMED_MOST])
+        yield Alert(
+            code="dns-stale",
+            subject=f"{one.service} {one.domain}",
+            is_urgent=False,
+            since=one.since,
+            text=f"Le DNS ne nomme plus de serveur {one.service} utilisable pour {one.domain} depuis le "
+            f"{when(one.since, settings)} ({one.code}) : le hub va où il trouvait l'opérateur avant, rien ne s'arrête "
+            f"(boîtes : {boxes}). Lancez hub operator test {one.mailboxes[0]}, puis prévenez l'opérateur, ou écrivez "
+            "ses serveurs dans hub.yaml.",
         )
 
 

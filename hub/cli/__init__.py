@@ -22,6 +22,7 @@ from hub.cli import (
     keys,
     ledger,
     members,
+    operator,
     release,
     send,
     sent,
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 for group in (
     *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, status, ledger),
-    *(members, hosts, database, directory, web, demo),
+    *(operator, members, hosts, database, directory, web, demo),
 ):
     group.register(app)
 

@@ -19,14 +19,17 @@ import typer
 from hub import configuration, migrations
 from hub.alerts import Alert, Certificates, of_certificates
 from hub.alerts.members import of_members
-from hub.cli.site import HERE, SiteOption, settings_file, settings_of
+from hub.cli.site import HERE, SiteOption, settings_file, settings_of, sqlite_is_missing
 from hub.database import Database
 from hub.errors import HubError, Misconfigured, Temporary
+from hub.quirks import load_known
 from hub.raw import Whole
 from hub.settings import Mailbox, Settings
 from hub.spool.marker import belong
 from hub.trust.authorities import authorities_of, name_of
 from hub.trust.keys import KeyRing
+from hub.trust.searched import searched
+from hub.trust.srv import srv_name
 from hub.trust.tls import client_context, server_context
 from hub.wiring import make_cell, now, password_of
 from hub.wiring.directory import api_key_of, directory_of, refresher_of
@@ -80,6 +83,8 @@ def check(site: SiteOption = HERE) -> None:
     print(f"Tout est en ordre : {boxes} boîte(s) aux lettres, règles et types de documents valides.")
     if not boxes:
         print("Aucune boîte aux lettres n'est encore réglée dans hub.yaml : le hub n'a rien à relever.")
+    for text in (*_known(settings_file(site), settings), *_searched(settings)):
+        print(text)
     for text in (
         *warnings,
         *_trust(settings),
@@ -108,6 +113,32 @@ class _Report:
                 self.problems.append(text if _PLACED.match(text) else f"{self._file}:{line} {text}")
             return False
         return True
+
+
+def _known(file: Path, settings: Settings) -> Iterator[str]:
+    """What is taken from the table of known operators, and from whom."""
+    written = configuration.load(Settings, file)  # before the table was taken
+    for operator in (one for one in written.operators if one.known_as is not None):
+        assert settings.operators_file is not None
+        known = load_known(settings.operators_file).operators[operator.known_as or ""]
+        yield f"Opérateur {operator.name}, connu comme {operator.known_as} ({known.title}) :"
+        for name, fact in known.facts():
+            taken = "" if operator.lacks(name) else " ; hub.yaml dit autre chose, et l'emporte"
+            yield f"  {name} : {_shown(fact.value)} ({fact.confidence}, {fact.source}){taken}"
+        for note in known.notes:
+            yield f"  à savoir : {note.text} ({note.confidence}, {note.source})"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "oui" if value else "non"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _searched(settings: Settings) -> Iterator[str]:
+    for one in searched(settings):
+        boxes = ", ".join(one.mailboxes)
+        yield f"Serveur à trouver par le DNS : {srv_name(one.domain, one.service)} (boîtes : {boxes})."
 
 
 def _keys(file: Path) -> None:
@@ -194,8 +225,8 @@ def _directory(settings: Settings) -> None:
 
 def _schema(settings: Settings) -> None:
     """The database answers, and its schema is not newer than this program."""
-    if settings.database_url.startswith("sqlite:") and not _sqlite_file(settings).exists():
-        raise Misconfigured("database_url: the database does not exist yet: hub init")  # to open it would make it
+    if sqlite_is_missing(settings):
+        raise Misconfigured("database_url: the database does not exist yet: hub init")
     database = Database(settings.database_url)
     try:
         if migrations.current(database) is None:
@@ -219,10 +250,6 @@ def _broker(settings: Settings) -> None:
         database.close()
 
 
-def _sqlite_file(settings: Settings) -> Path:
-    return Path(settings.database_url.removeprefix("sqlite:///"))
-
-
 def _folder(folder: Path) -> None:
     """What must be made below the folder can be made."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -232,7 +259,7 @@ def _folder(folder: Path) -> None:
 
 def _belongs(settings: Settings) -> None:
     """This folder and these keys are those that the other machines of the site have."""
-    if settings.database_url.startswith("sqlite:") and not _sqlite_file(settings).exists():
+    if sqlite_is_missing(settings):
         return  # told already
     database = Database(settings.database_url)
     try:

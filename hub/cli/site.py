@@ -32,6 +32,12 @@ def settings_of(site: Path) -> Settings:
     return load_settings(file)
 
 
+def sqlite_is_missing(settings: Settings) -> bool:
+    """Whether the database would be a file that is not there yet: to open it would make it."""
+    url = settings.database_url
+    return url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
 @contextmanager
 def opened(site: Path) -> Iterator[House]:
     """The parts of the site for a command that only reads and writes the database."""

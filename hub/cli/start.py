@@ -33,6 +33,8 @@ directory:
 
 # operators:
 #   - name: operateur
+#     # known_as: mailiz        # ce que le hub sait de cet opérateur (aussi : medimail, motco2)
+#     # Sans les deux lignes qui suivent, ses serveurs sont trouvés par le DNS ; essai : hub operator test secretariat
 #     imap: {{host: imap.operateur.mssante.fr, port: 143, tls: starttls}}
 #     smtp: {{host: smtp.operateur.mssante.fr, port: 587, tls: starttls}}
 #     ca_file: keys/igc-sante.pem

@@ -42,7 +42,7 @@ class Cabinet:
 
     async def holds(self, wanted: str, message_id: str, at: datetime) -> bool:
         """Whether a mail with this Message-ID, composed at `at`, is in the folder; False without such a folder."""
-        name = await self._found(wanted)
+        name = await self.found(wanted)
         if name is None:
             return False
         try:
@@ -55,7 +55,7 @@ class Cabinet:
     async def put(self, wanted: str, mail: Raw, message_id: str, at: datetime) -> str:
         """Append it as read (\\Seen), dated `at`, unless it is there; the folder is made when it is missing. Returns
         what was done."""
-        name = await self._found(wanted) or await self._made(wanted)
+        name = await self.found(wanted) or await self._made(wanted)
         if await self._is_in_or_made(wanted, name, message_id, at):
             return "already there"
         words = folder_name(name), mail, ("\\Seen",), written_date(at)
@@ -70,7 +70,7 @@ class Cabinet:
 
     # --- which folder
 
-    async def _found(self, wanted: str) -> str | None:
+    async def found(self, wanted: str) -> str | None:
         """The folder's name; None when there is none yet. A name of the settings is taken at its word."""
         if wanted != AUTO:
             return self._checked(wanted)

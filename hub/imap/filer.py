@@ -52,7 +52,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """A mailbox and how it is opened. `find_way` is asked at each connection. `watched`: the folders where its mail
-    comes in."""
+    comes in, or into which nothing may be filed for another reason."""
 
     mailbox: settings.Mailbox
     operator: settings.Operator

@@ -235,6 +235,15 @@ class Folder:
             verified |= {uid for uid in chunk if uid not in flags or flag.lower() in flags[uid]}
         return frozenset(verified)
 
+    async def removed(self, uid: int) -> bool:
+        """Mark one message \\Deleted and take it out of the folder; whether it is out. It stays, marked, without
+        UIDPLUS: a plain EXPUNGE would also remove what others marked."""
+        named = uid_set([uid])
+        await self.session.command("STORE", named, "+FLAGS.SILENT", r"(\Deleted)", by_uid=True)
+        if "UIDPLUS" in self.session.capabilities:
+            await self.session.command("EXPUNGE", named, by_uid=True)
+        return not await self.still_there([uid])
+
     async def moved(self, uids: Iterable[int], target: str, copied: set[int] | None = None) -> frozenset[int]:
         """Move to another folder, made when it is missing (RH-23), and look again: the UIDs that left this folder.
 

@@ -19,7 +19,7 @@ from hub.errors import Misconfigured
 from hub.imap.failures import PASSING, CommandRefused, ConnectionLost, PeerRefused
 from hub.imap.grammar import quoted
 from hub.imap.session import Session
-from hub.ports import Way
+from hub.ports import Opening, Reached, Way, nobody_told
 
 _PASSING = (*PASSING, "serverbug")
 
@@ -35,7 +35,7 @@ class Credentials:
 
 def credentials_of(mailbox: settings.Mailbox, operator: settings.Operator) -> Credentials:
     """Read at each connection, so that a changed password file is used. Raises Misconfigured."""
-    sasl = mailbox.sasl or operator.sasl
+    sasl = mailbox.sasl or operator.opens_by
     username = mailbox.address if mailbox.username is None else mailbox.username
     if sasl not in ("plain", "login"):
         return Credentials(sasl, username)
@@ -53,39 +53,44 @@ async def open_session(
     credentials: Credentials,
     connect_timeout: float,
     command_timeout: float,
+    reached: Reached = nobody_told,
 ) -> Session:
-    """An authenticated session, its capabilities known; `connect_timeout` (seconds) bounds each step of opening it.
+    """An authenticated session, its capabilities known; `connect_timeout` (seconds) bounds each step of opening it,
+    `reached` is told how far it came.
 
     Raises ConnectionLost, PeerRefused, Misconfigured (credentials that the mechanism cannot carry)."""
     session = await Session.connect(way.endpoint.host, way.endpoint.port, connect_timeout)
     try:
+        reached(Opening.CONNECTED, None)
         if way.endpoint.tls == "implicit":
-            await session.secure(way)
+            await session.secure(way, reached)
             await session.greeting()
         else:
             await session.greeting()
-            await _start_tls(session, way)
+            await _start_tls(session, way, reached)
         session.set_deadline(command_timeout)
         await session.read_capabilities()
         if not session.is_authenticated:
             await _authenticate(session, credentials)
             await session.read_capabilities()
+        reached(Opening.OPEN, None)
         return session
     except BaseException:
         session.close()
         raise
 
 
-async def _start_tls(session: Session, way: Way) -> None:
+async def _start_tls(session: Session, way: Way, reached: Reached) -> None:
     if session.is_authenticated:  # PREAUTH in clear would skip STARTTLS (CVE-2020-12398)
         raise PeerRefused("starttls-preauth")
     if "STARTTLS" not in await session.read_capabilities():
         raise PeerRefused("starttls-missing")
+    reached(Opening.OFFERED, None)
     try:
         await session.command("STARTTLS")
     except CommandRefused as error:
         raise PeerRefused(error.code) from None
-    await session.secure(way)
+    await session.secure(way, reached)
 
 
 async def _authenticate(session: Session, credentials: Credentials) -> None:

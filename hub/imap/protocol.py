@@ -18,6 +18,7 @@ from hub.imap.failures import ConnectionLost, PeerRefused, certificate_code
 from hub.imap.grammar import response_code
 from hub.imap.tls import TlsLayer
 from hub.imap.wire import Answer, Splitter, SurpriseOnWire
+from hub.ports import Handshake
 
 __all__ = ["AUTH", "LOGOUT", "NONAUTH", "SELECTED", "Asked", "Protocol"]
 
@@ -144,9 +145,12 @@ class Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no 
         self._flush()
 
     @property
-    def peer_certificate(self) -> bytes:
-        """Of the server, DER; b"" before TLS."""
-        return self.layer.peer_certificate if self.layer is not None else b""
+    def handshake(self) -> Handshake:
+        """What TLS was agreed; empty before."""
+        layer = self.layer
+        return (
+            Handshake("", "", b"") if layer is None else Handshake(layer.version, layer.suite, layer.peer_certificate)
+        )
 
     def _fail_in_tls(self, error: ssl.SSLError) -> None:
         self._flush()  # our alert tells the operator's administrator why

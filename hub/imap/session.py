@@ -23,7 +23,7 @@ from hub.imap.failures import CommandRefused, ConnectionLost, PeerRefused
 from hub.imap.grammar import response_code
 from hub.imap.protocol import AUTH, LITERAL_MOST, LOGOUT, NONAUTH, SELECTED, Asked, Protocol
 from hub.imap.wire import Answer
-from hub.ports import Way
+from hub.ports import Opening, Reached, Way, nobody_told
 from hub.raw import Raw
 
 VETTING_SECONDS = 60.0  # at least, for vetting a peer: a list of revoked certificates may have to be fetched first
@@ -52,9 +52,10 @@ class Reply:
 
 
 class Session:
-    """A connection to a server. `deadline` (seconds) bounds every command."""
+    """A connection to a server. `deadline` (seconds) bounds every command; `host` is the server's name."""
 
-    def __init__(self, protocol: Protocol, deadline: float) -> None:
+    def __init__(self, protocol: Protocol, deadline: float, host: str = "") -> None:
+        self.host = host
         self._protocol = protocol
         self._deadline = deadline
         self._turn = asyncio.Lock()
@@ -75,13 +76,13 @@ class Session:
         except OSError as error:
             raise ConnectionLost(f"connect-{_errno_name(error)}") from None
         _tune(transport.get_extra_info("socket"))
-        return cls(protocol, deadline)
+        return cls(protocol, deadline, host)
 
     def set_deadline(self, seconds: float) -> None:
         """The deadline of the commands to come."""
         self._deadline = seconds
 
-    async def secure(self, way: Way) -> None:
+    async def secure(self, way: Way, reached: Reached = nobody_told) -> None:
         """TLS from here on, the server's name checked, and who it is vetted. Raises ConnectionLost, PeerRefused."""
         names_are_checked = way.context.check_hostname or (not way.names_are_checked and way.vet is not None)
         if way.context.verify_mode != ssl.CERT_REQUIRED or not names_are_checked:
@@ -93,13 +94,16 @@ class Session:
             self._protocol.fail(error)
             raise
         await self._within_deadline(asyncio.shield(self._protocol.secured))
+        handshake = self._protocol.handshake
+        reached(Opening.SECURED, handshake)
         if way.vet is not None:
             try:
-                await self._within_deadline(way.vet(self._protocol.peer_certificate), VETTING_SECONDS)
+                await self._within_deadline(way.vet(handshake.leaf), VETTING_SECONDS)
             except Untrusted as error:
                 refusal = PeerRefused(error.code, error.public)
                 self._protocol.fail(refusal)
                 raise refusal from None
+        reached(Opening.BELIEVED, None)
 
     async def greeting(self) -> None:
         """Wait for the server's greeting. Raises ConnectionLost (also when it says BYE)."""

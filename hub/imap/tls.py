@@ -58,6 +58,11 @@ class TlsLayer:
         """`TLSv1.2`, `TLSv1.3`."""
         return self._tls.version() or ""
 
+    @property
+    def suite(self) -> str:
+        """By OpenSSL's name."""
+        return (self._tls.cipher() or ("",))[0]
+
     def _advance_handshake(self) -> None:
         try:
             self._tls.do_handshake()

@@ -22,6 +22,7 @@ from hub.routing.rulebook import Policy, Rulebook
 from hub.routing.view import Seen, View
 
 About = Literal["", "known", "disputed", "unclear", "unknown"]
+_SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 _USAGERS = "@patient.mssante.fr"  # such an address is the INS of a person
 
 NOT_ARRIVED = "Votre envoi n'est pas arrivé à tous ses destinataires"
@@ -73,15 +74,16 @@ def tidings_of(seen: Seen, view: View, rulebook: Rulebook) -> Tidings:
 
 def is_own_letter(seen: Seen, policy: Policy) -> bool:
     """A letter that the hub wrote to a mailbox of ours, met there: nothing is to be done with it. It never carries a
-    document, so nobody can slip one past a reader under this form."""
+    document, so nobody can slip one past a reader under this form; at most it is signed (`hub operator test`)."""
     parsed = seen.parsed
+    beside_the_text = [one for one in parsed.attachments[1:] if one.media_type not in _SIGNATURES]
     own = {address.casefold() for address in policy.own_addresses}
     addresses = (parsed.from_address or "", *parsed.to)
     return (
         parsed.auto_submitted == "auto-generated"
         and len(parsed.to) == 1
         and all(address.casefold() in own for address in addresses)
-        and not (parsed.cc or parsed.documents or parsed.archives or parsed.attachments[1:])
+        and not (parsed.cc or parsed.documents or parsed.archives or beside_the_text)
         and parsed.report is None
     )
 

@@ -1,11 +1,10 @@
-"""The door out: sends one mail at a time to an operator's submission server. The only file that knows aiosmtplib.
+"""The door out: sends one mail at a time to an operator's submission server.
 
 A mailbox, an envelope and final bytes flow in; the server's last line flows out, or Temporary (not sent: no
 connection, no TLS, 4xx, silence before the final dot), Permanent (5xx, an address that may not be sent), or
-UncertainDelivery (cut or silence after the final dot). Connections are mutual TLS from the first message byte on,
-implicit or by a mandatory STARTTLS (RH-02); one stays open for each line and serves one mail after the other: a new
-TLS connection costs twenty times a mail. Every wait has a deadline. The bytes go out as they came, piece by piece
-(`smtp.content`).
+UncertainDelivery (cut or silence after the final dot). A connection (`smtp.session`) stays open for each line and
+serves one mail after the other: a new TLS connection costs twenty times a mail. Every wait has a deadline. The bytes go
+out as they came, piece by piece (`smtp.content`).
 """
 
 from __future__ import annotations
@@ -19,12 +18,13 @@ from datetime import timedelta
 
 import aiosmtplib
 
-from hub.errors import Misconfigured, Permanent, Temporary, UncertainDelivery
-from hub.ports import DsnAsked, Outgoing, Way
+from hub.errors import Permanent, Temporary, UncertainDelivery
+from hub.ports import DsnAsked, Outgoing
 from hub.settings import Sending
-from hub.smtp import answers, opening, parameters
+from hub.smtp import answers, parameters
 from hub.smtp.content import dotted
 from hub.smtp.route import Route
+from hub.smtp.session import BROKEN, QUIT_SECONDS, abort, opened
 
 __all__ = ["Route", "SmtpSender"]
 
@@ -33,11 +33,8 @@ log = logging.getLogger("hub.smtp")
 # RFC 5321 §4.5.3.2.6 gives the server 10 minutes after the final dot, since giving up too early sends mails twice.
 # Half of it keeps a worker's lease and the line within reason; settings.sending.command_timeout rules all else.
 ANSWER_AFTER_DOT = timedelta(minutes=5)
-QUIT_SECONDS = 3.0
 REST = 4.0  # how many times longer than a failed attempt to connect the operator is left alone
 PIECE = 64 * 1024  # bytes written before the socket is waited for: memory does not follow the message's size
-
-_BROKEN = (aiosmtplib.SMTPException, OSError, TimeoutError)  # ssl.SSLError is an OSError
 
 
 class _DiedEarly(Exception):
@@ -130,7 +127,7 @@ class _Line:
                 self._idle.cancel()
             smtp = self._smtp
             if smtp is not None and smtp.is_connected:
-                with contextlib.suppress(*_BROKEN):
+                with contextlib.suppress(*BROKEN):
                     await smtp.execute_command(b"QUIT", timeout=QUIT_SECONDS)
             self._drop()
         await asyncio.sleep(0)  # lets the transport close its socket
@@ -143,7 +140,7 @@ class _Line:
         smtp, self._smtp = self._smtp, None
         self._refuses_asking = False
         if smtp is not None:
-            _abort(smtp)
+            abort(smtp)
 
     async def _send(self, letter: _Letter) -> str:
         """On the open connection when there is one; when that one proves dead, once more on a new one."""
@@ -180,7 +177,7 @@ class _Line:
             reply = await smtp.execute_command(
                 b"MAIL", f"FROM:<{letter.sender}>".encode("ascii"), *options, timeout=self._seconds
             )
-        except _BROKEN as error:
+        except BROKEN as error:
             raise _DiedEarly(f"connection lost at MAIL ({type(error).__name__})") from None
         if reply.code == 421:  # the server closes an idle connection with its next reply (RFC 5321 §3.8)
             raise _DiedEarly(f"MAIL refused: {answers.words_of(reply.code, reply.message)}")
@@ -205,7 +202,7 @@ class _Line:
     async def _say(self, smtp: aiosmtplib.SMTP, stage: str, *words: bytes) -> aiosmtplib.SMTPResponse:
         try:
             return await smtp.execute_command(*words, timeout=self._seconds)
-        except _BROKEN as error:
+        except BROKEN as error:
             self._drop()
             raise Temporary(f"connection lost at {stage} ({type(error).__name__})", answers.UNREACHABLE) from None
 
@@ -217,7 +214,7 @@ class _Line:
             ready = 400 <= reply.code <= 599 and smtp.is_connected
             if not ready or (await smtp.execute_command(b"RSET", timeout=self._seconds)).code != 250:
                 self._drop()
-        except _BROKEN:
+        except BROKEN:
             self._drop()
         raise answers.refusal(stage, reply.code, reply.message)
 
@@ -229,7 +226,7 @@ class _Line:
                 raise ConnectionResetError("closed after 354")
             async for piece in dotted(mail):
                 await self._write(protocol, piece)
-        except _BROKEN as error:
+        except BROKEN as error:
             self._drop()
             raise Temporary(f"connection lost in the content ({type(error).__name__})", answers.UNREACHABLE) from None
         except BaseException:  # the mail itself could not be read to its end: without its dot it is none
@@ -237,7 +234,7 @@ class _Line:
             raise
         try:
             protocol.write(b".\r\n")
-        except _BROKEN as error:
+        except BROKEN as error:
             self._drop()
             raise Temporary(f"connection lost before the dot ({type(error).__name__})", answers.UNREACHABLE) from None
         try:
@@ -245,7 +242,7 @@ class _Line:
         except aiosmtplib.SMTPResponseException as error:  # an answer that is none: yes or no, nobody knows
             self._drop()
             raise UncertainDelivery(f"unreadable answer after the final dot ({error.code})", answers.UNSURE) from None
-        except _BROKEN as error:
+        except BROKEN as error:
             self._drop()
             private = f"no answer after the final dot ({type(error).__name__})"
             raise UncertainDelivery(private, answers.UNSURE) from None
@@ -275,66 +272,10 @@ class _Line:
             raise
 
     async def _open(self) -> aiosmtplib.SMTP:
-        """A connection that is encrypted, verified both ways and allowed to send. Raises Temporary."""
-        try:
-            way = await self._route.find_way()
-            password = await asyncio.to_thread(self._route.make_password or (lambda: self._route.password))
-        except Misconfigured as error:
-            raise Temporary(error.private, answers.SESSION_REFUSED) from None
-        endpoint = way.endpoint
-        self._place = endpoint.host
-        smtp = aiosmtplib.SMTP(
-            hostname=way.server_name,
-            use_tls=endpoint.tls == "implicit",
-            start_tls=False,  # STARTTLS is said below, where its absence has a name of its own
-            tls_context=way.context,
-            timeout=self._seconds,
-            local_hostname=opening.local_name(),
-        )
-        try:
-            await self._greet(smtp, way)
-            await self._log_in(smtp, password)
-        except aiosmtplib.SMTPResponseException as error:
-            _abort(smtp)
-            raise answers.refusal("session", error.code, error.message, session=True) from None
-        except _BROKEN as error:
-            _abort(smtp)
-            raise opening.unopened(endpoint, error) from None
-        except BaseException:
-            _abort(smtp)
-            raise
+        smtp, way = await opened(self._route, self._connect_seconds, self._seconds)
+        self._place = way.endpoint.host
         if isinstance(smtp.transport, asyncio.WriteTransport):
             # Pause as soon as bytes wait: so that "the dot was written" means that the rest has left.
             smtp.transport.set_write_buffer_limits(high=1, low=0)
-        log.info("smtp %s:%d: connected", endpoint.host, endpoint.port)
+        log.info("smtp %s:%d: connected", way.endpoint.host, way.endpoint.port)
         return smtp
-
-    async def _greet(self, smtp: aiosmtplib.SMTP, way: Way) -> None:
-        async with asyncio.timeout(self._connect_seconds):
-            await smtp.connect(sock=await opening.connected(way.endpoint), timeout=self._connect_seconds)
-        if way.endpoint.tls == "starttls":
-            await smtp.ehlo()
-            if not smtp.supports_extension("starttls"):
-                raise Temporary("STARTTLS is not offered: nothing was sent", answers.INSECURE)
-            await smtp.starttls(timeout=self._connect_seconds)
-        await opening.vetted(way, smtp.transport)
-        await smtp.ehlo()
-
-    async def _log_in(self, smtp: aiosmtplib.SMTP, password: str) -> None:
-        route = self._route
-        if route.sasl == "plain":
-            await smtp.auth_plain(route.username, password)
-        elif route.sasl == "login":
-            await smtp.auth_login(route.username, password)
-        elif route.sasl == "external":  # RFC 4422 app. A: an empty identity means the one of the certificate
-            reply = await smtp.execute_command(b"AUTH", b"EXTERNAL", b"=")
-            if reply.code == 334:
-                reply = await smtp.execute_command(b"")
-            if reply.code != 235:
-                raise aiosmtplib.SMTPAuthenticationError(reply.code, reply.message)
-
-
-def _abort(smtp: aiosmtplib.SMTP) -> None:
-    if isinstance(smtp.transport, asyncio.WriteTransport):
-        smtp.transport.abort()
-    smtp.close()

@@ -6,9 +6,10 @@ import asyncio
 import re
 import socket
 import ssl
+from collections.abc import Callable
 
 from hub.errors import Temporary
-from hub.ports import Way
+from hub.ports import Handshake, Way
 from hub.settings import Endpoint
 from hub.smtp import answers
 
@@ -35,12 +36,16 @@ async def connected(endpoint: Endpoint) -> socket.socket:
     raise failure
 
 
-async def vetted(way: Way, transport: asyncio.BaseTransport | None) -> None:
-    """Nothing more is said to whoever is not believed. Raises Untrusted; Temporary when there is no TLS."""
+async def vetted(
+    way: Way, transport: asyncio.BaseTransport | None, shaken: Callable[[Handshake], None] = lambda _: None
+) -> None:
+    """Nothing more is said to whoever is not believed; `shaken` is told before what TLS was agreed. Raises Untrusted;
+    Temporary when there is no TLS."""
     tls = transport.get_extra_info("ssl_object") if transport is not None else None
     leaf = tls.getpeercert(binary_form=True) if tls is not None else None
-    if not leaf:
+    if tls is None or not leaf:
         raise Temporary(f"{way.endpoint.host}:{way.endpoint.port}: no TLS", answers.INSECURE)
+    shaken(Handshake(tls.version() or "", (tls.cipher() or ("",))[0], leaf))
     if way.vet is not None:
         await way.vet(leaf)
 

@@ -32,13 +32,14 @@ from hub.records.contacts import SqlContacts
 from hub.records.held_roles import SqlHeldRoles
 from hub.records.users import SqlUsers
 from hub.sentcopies import SentCopies
-from hub.settings import Mailbox, Settings
+from hub.settings import Mailbox, Operator, Secret, Settings
 from hub.smime import Signer
 from hub.smtp.client import Route, SmtpSender
 from hub.spool import BlobStore, SqlSpool
 from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
+from hub.trust.searched import domain_of
 from hub.wiring.members import LiveMembers
 from hub.wiring.reading import CompletingReader
 from hub.wiring.rulebook import LiveRulebook, roles_of, sent_folders
@@ -229,7 +230,7 @@ def imap_box(settings: Settings, ways: Ways, mailbox: Mailbox) -> Box:
         mailbox=mailbox,
         operator=settings.operator_of(mailbox),
         find_way=ways.imap(mailbox),
-        watched=settings.watched_folders(mailbox),
+        watched=settings.watched_folders(mailbox) | frozenset(settings.operator_of(mailbox).excluded_folders or ()),
     )
 
 
@@ -238,12 +239,18 @@ def smtp_route(settings: Settings, ways: Ways, mailbox: Mailbox) -> Route:
     certificate = mailbox.certificate or operator.certificate
     return Route(
         find_way=ways.smtp(mailbox),
-        sasl=operator.smtp_sasl,
+        sasl=operator.sends_by,
         username=mailbox.username or mailbox.address,
         make_password=partial(password_of, mailbox.password_file),
-        line=f"{operator.name} {certificate.file if certificate else ''}",
-        asks_dsn=operator.dsn,
+        line=_line(operator, mailbox, certificate),
+        asks_dsn=operator.asks_dsn,
     )
+
+
+def _line(operator: Operator, mailbox: Mailbox, certificate: Secret | None) -> str:
+    """Found by DNS, each domain may have another server."""
+    place = domain_of(mailbox) if operator.smtp is None else ""
+    return f"{operator.name} {place} {certificate.file if certificate else ''}"
 
 
 def password_of(file: Path | None) -> str:

@@ -53,12 +53,13 @@ def roles_of(settings: Settings) -> routing.Roles:
 
 def sent_folders(settings: Settings) -> dict[str, SentFolder]:
     """Mailbox name -> where what it sends is kept; nothing for a mailbox of which no copy is filed or looked for."""
-    kept = {box.name: settings.operator_of(box).sent_copies for box in settings.mailboxes}
-    return {
-        box.name: SentFolder(box.sent_folder or "auto", kept[box.name])
-        for box in settings.mailboxes
-        if box.sent_folder is not None or kept[box.name]
-    }
+    folders: dict[str, SentFolder] = {}
+    for box in settings.mailboxes:
+        operator = settings.operator_of(box)
+        if box.sent_folder is not None or operator.keeps_sent_copies:
+            named = box.sent_folder if box.sent_folder not in (None, "auto") else operator.sent_folder
+            folders[box.name] = SentFolder(named or "auto", operator.keeps_sent_copies)
+    return folders
 
 
 def load_rulebook(

@@ -29,7 +29,7 @@ def _writing_as(settings: Settings, mailbox: Mailbox, letterhead: Letterhead) ->
         letterhead=letterhead,
         author=_author(site),
         faces=Typefaces(regular=sending.font_file, bold=sending.bold_font_file),
-        size_most=sending.message_most,
+        size_most=settings.message_most(mailbox),
         guardian=_guardian(site),
         product=Product(
             name=site.software.name,

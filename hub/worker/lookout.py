@@ -1,5 +1,5 @@
 """The lookout of a host: tells the database how far its watchers are, counts their mailboxes, and tells the log what
-must alert (`hub.alerts`).
+must alert (`hub.alerts`); it also renews what the DNS says of operators.
 
 In: the watchers of the site (those that are not ours are stopped). Out: rows of progress when they change, an account
 of each mailbox every hour, lines of the log. Failures harm nobody else: the next turn is the retry. A database that is
@@ -50,6 +50,7 @@ class Lookout:
         self._watchers = watchers
         self._leads = leads
         self._clock = clock
+        self._ways = house.ways
         self._gatherer = Gatherer(house.settings, house.spool, house.records)
         self._reckoner = Reckoner(house.settings, house.spool, house.ways.imap, clock)
         self._log = AlertLog(house.settings.alerting.remind_every)
@@ -66,6 +67,7 @@ class Lookout:
             asyncio.create_task(self._again_and_again(self.tell, min(TELL_EVERY, every))),
             asyncio.create_task(self._again_and_again(self.look, every)),
             asyncio.create_task(self._again_and_again(self.reckon_what_is_due, min(TURN_MOST, ledger_every))),
+            asyncio.create_task(self._again_and_again(self._ways.look_again, TURN_MOST)),
         ]
         try:
             await stop.wait()

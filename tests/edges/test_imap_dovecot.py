@@ -21,6 +21,7 @@ from hub.raw import Whole
 from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.proxy import fault_proxy
 from tests.pki import Authority
+from tests.ways import imap_of
 
 ADDRESS = "secretariat@asso.mssante.example"
 PIECE = 1024**2
@@ -43,7 +44,9 @@ def by_password(authority: Authority) -> Iterator[Dovecot]:
 async def test_dovecot_takes_external_by_client_certificate(by_certificate: Dovecot, tls: str, authzid: str) -> None:
     operator = by_certificate.operator("implicit" if tls == "implicit" else "starttls")
     context = by_certificate.context(ADDRESS)
-    session = await open_session(Way(endpoint=operator.imap, context=context), Credentials("external", authzid), 5, 5)
+    session = await open_session(
+        Way(endpoint=imap_of(operator), context=context), Credentials("external", authzid), 5, 5
+    )
     folder = await Folder.select(session, "INBOX")
     assert folder.selected.takes("$HubAccepted")
     await session.logout()
@@ -53,7 +56,7 @@ async def test_dovecot_refuses_who_has_no_certificate(by_certificate: Dovecot, a
     operator = by_certificate.operator()
     with pytest.raises((PeerRefused, ConnectionLost)):
         await open_session(
-            Way(endpoint=operator.imap, context=authority.client_context()), Credentials("external", ADDRESS), 5, 5
+            Way(endpoint=imap_of(operator), context=authority.client_context()), Credentials("external", ADDRESS), 5, 5
         )
 
 
@@ -62,7 +65,7 @@ async def test_dovecot_takes_passwords_inside_tls_only(by_password: Dovecot, tls
     operator = by_password.operator("implicit" if tls == "implicit" else "starttls")
     context = by_password.context(ADDRESS)
     right = Credentials("plain" if sasl == "plain" else "login", ADDRESS, Dovecot.PASSWORD)
-    session = await open_session(Way(endpoint=operator.imap, context=context), right, 5, 5)
+    session = await open_session(Way(endpoint=imap_of(operator), context=context), right, 5, 5)
     await Folder.select(session, "INBOX")
     await session.logout()
 
@@ -71,7 +74,7 @@ async def test_a_wrong_password_needs_a_human(by_password: Dovecot) -> None:
     wrong = Credentials("plain", ADDRESS, "faux")
     with pytest.raises(PeerRefused, match="authenticationfailed"):
         await open_session(
-            Way(endpoint=by_password.operator().imap, context=by_password.context(ADDRESS)), wrong, 10, 10
+            Way(endpoint=imap_of(by_password.operator()), context=by_password.context(ADDRESS)), wrong, 10, 10
         )
 
 
@@ -79,7 +82,7 @@ async def test_a_wrong_password_needs_a_human(by_password: Dovecot) -> None:
 async def folder_of(dovecot: Dovecot, address: str, port: int | None = None) -> AsyncIterator[Folder]:
     operator = dovecot.operator(port=port)
     session = await open_session(
-        Way(endpoint=operator.imap, context=dovecot.context(address)),
+        Way(endpoint=imap_of(operator), context=dovecot.context(address)),
         Credentials("plain", address, dovecot.PASSWORD),
         5,
         5,

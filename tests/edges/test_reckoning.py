@@ -38,6 +38,7 @@ from tests.edges.dovecot import Dovecot, running_dovecot
 from tests.edges.engines import sqlite_template
 from tests.edges.spools import SqlBench
 from tests.pki import Authority
+from tests.ways import imap_of
 
 __all__ = ["sqlite_template"]
 
@@ -328,7 +329,7 @@ async def test_a_big_mailbox_is_counted_window_by_window(bal: Bal, monkeypatch: 
 
 
 async def test_a_mailbox_that_cannot_be_opened_says_so(bal: Bal) -> None:
-    endpoint = bal.settings.operators[0].imap.model_copy(update={"port": 1})
+    endpoint = imap_of(bal.settings.operators[0]).model_copy(update={"port": 1})
     operator = bal.settings.operators[0].model_copy(update={"imap": endpoint})
     away = bal.settings.model_copy(update={"operators": (operator,)})
     with pytest.raises(HubError, match="connect-"):
@@ -476,7 +477,7 @@ async def test_mailboxes_are_counted_every_hour_while_their_server_answers(bal: 
 
 async def test_an_account_that_cannot_be_made_is_tried_again_later(bal: Bal, caplog: pytest.LogCaptureFixture) -> None:
     outlook = Outlook(bal, Shows())
-    endpoint = bal.settings.operators[0].imap.model_copy(update={"port": 1})
+    endpoint = imap_of(bal.settings.operators[0]).model_copy(update={"port": 1})
     away = bal.settings.operators[0].model_copy(update={"imap": endpoint})
     outlook.lookout._reckoner._way_to = Ways(bal.settings.model_copy(update={"operators": (away,)})).imap
     for _ in range(2):

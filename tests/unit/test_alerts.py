@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, alerts_of, database_away, when
+from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, Stale, alerts_of, database_away, when
 from hub.alerts.causes import cause_of
 from hub.alerts.directory import directory_cause_of
 from hub.imap.failures import CommandRefused, ConnectionLost, MessageTooLarge, PeerRefused, certificate_code
@@ -59,6 +59,7 @@ def facts(
     unmarked: int = 0,
     silence: Silence = Silence(),
     directory: DirectoryStanding = DirectoryStanding(is_set=False),
+    stale: tuple[Stale, ...] = (),
     **look: Any,
 ) -> Facts:
     """Facts of a hub where all is well, but for what is said. `compared` and `accepted`: how long ago."""
@@ -76,7 +77,12 @@ def facts(
         reckoned={} if account is None else {BOX: account},
     )
     return Facts(
-        look=replace(well, **look), decisions=0, certificates=certificates, silence=silence, directory=directory
+        look=replace(well, **look),
+        decisions=0,
+        certificates=certificates,
+        silence=silence,
+        directory=directory,
+        stale=stale,
     )
 
 
@@ -273,6 +279,22 @@ def test_certificates_are_told_before_and_when_they_end(certificate: Shown, rais
     known = facts(certificates=(certificate,))
     assert codes(known) == raised
     assert [alert.is_urgent for alert in alerts_of(settings(), known, NOW)] == [is_urgent] * len(raised)
+
+
+# --- operators found by DNS
+
+
+def test_a_dns_that_fails_is_told_once_it_lasts_and_stops_nothing() -> None:
+    def known(since: datetime) -> Facts:
+        return facts(stale=(Stale("mecs.mssante.example", "imap", since, "dns-nxdomain", (BOX,)),))
+
+    day = timedelta(days=1)
+    assert codes(known(NOW - day)) == []
+    assert codes(known(NOW - day - SECOND)) == ["dns-stale"]
+    alert = alerts_of(settings(), known(NOW - 2 * day), NOW)[0]
+    assert not alert.is_urgent
+    assert "rien ne s'arrête" in alert.text
+    assert f"hub operator test {BOX}" in alert.text
 
 
 # --- time
