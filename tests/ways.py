@@ -12,8 +12,13 @@ from hub.settings import Endpoint
 Vet = Callable[[bytes], Awaitable[None]]
 
 
-def way_to(endpoint: Endpoint, make_context: Callable[[], ssl.SSLContext], vet: Vet | None = None) -> FindWay:
+def way_to(
+    endpoint: Endpoint,
+    make_context: Callable[[], ssl.SSLContext],
+    vet: Vet | None = None,
+    lasts: Callable[[], bool] = lambda: True,
+) -> FindWay:
     async def find_way() -> Way:
-        return Way(endpoint=endpoint, context=await asyncio.to_thread(make_context), vet=vet)
+        return Way(endpoint=endpoint, context=await asyncio.to_thread(make_context), vet=vet, lasts=lasts)
 
     return find_way

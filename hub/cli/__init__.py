@@ -11,6 +11,7 @@ import sys
 import typer
 
 from hub.cli import (
+    certs,
     check,
     contacts,
     database,
@@ -44,7 +45,8 @@ app = typer.Typer(
 )
 
 for group in (
-    *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, status, ledger),
+    *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, certs),
+    *(status, ledger),
     *(members, hosts, database, web, demo),
 ):
     group.register(app)

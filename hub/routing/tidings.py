@@ -24,6 +24,8 @@ from hub.routing.view import Seen, View
 About = Literal["", "known", "disputed", "unclear", "unknown"]
 _USAGERS = "@patient.mssante.fr"  # such an address is the INS of a person
 
+_SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
+
 NOT_ARRIVED = "Votre envoi n'est pas arrivé à tous ses destinataires"
 REFUSED = "Votre envoi n'a pas pu être intégré par un destinataire"
 THROWN_AWAY = "Votre envoi a été supprimé sans être lu"
@@ -73,7 +75,7 @@ def tidings_of(seen: Seen, view: View, rulebook: Rulebook) -> Tidings:
 
 def is_own_letter(seen: Seen, policy: Policy) -> bool:
     """A letter that the hub wrote to a mailbox of ours, met there: nothing is to be done with it. It never carries a
-    document, so nobody can slip one past a reader under this form."""
+    document, nothing but its text and its signature, so nobody can slip one past a reader under this form."""
     parsed = seen.parsed
     own = {address.casefold() for address in policy.own_addresses}
     addresses = (parsed.from_address or "", *parsed.to)
@@ -81,7 +83,9 @@ def is_own_letter(seen: Seen, policy: Policy) -> bool:
         parsed.auto_submitted == "auto-generated"
         and len(parsed.to) == 1
         and all(address.casefold() in own for address in addresses)
-        and not (parsed.cc or parsed.documents or parsed.archives or parsed.attachments[1:])
+        and not (parsed.cc or parsed.documents or parsed.archives)
+        and all(one.media_type in _SIGNATURES for one in parsed.attachments[1:])
+        and (parsed.verdict is None or parsed.verdict.outcome != "invalid")
         and parsed.report is None
     )
 

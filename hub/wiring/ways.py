@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from hub.ports import Clock, FindWay, Way
 from hub.settings import Endpoint, Mailbox, Operator, Settings
+from hub.trust.succession import Turns
 from hub.trust.tls import client_context
 from hub.wiring.vetting import Vetting
 
@@ -22,6 +23,8 @@ def _now() -> datetime:
 class Ways:
     def __init__(self, settings: Settings, clock: Clock = _now) -> None:
         self._settings = settings
+        self._clock = clock
+        self._turns = Turns(settings)
         self.vetting = Vetting(settings, clock)
 
     def imap(self, mailbox: Mailbox) -> FindWay:
@@ -34,9 +37,15 @@ class Ways:
 
     async def _way(self, endpoint: Endpoint, operator: Operator, mailbox: Mailbox) -> Way:
         """Raises Misconfigured."""
-        certificate = mailbox.certificate or operator.certificate
+        turn = await asyncio.to_thread(self._turns.of, mailbox, self._clock())  # it reads files, and so does the next
         authorities = await asyncio.to_thread(self.vetting.authorities_of, operator, is_test=mailbox.test)
-        context = await asyncio.to_thread(client_context, operator, certificate, authorities.anchors)
+        context = await asyncio.to_thread(client_context, operator, turn.certificate, authorities.anchors)
         context.check_hostname = False  # `vet` compares: it can tell which names the certificate carries
         vet = self.vetting.of(operator, mailbox, endpoint, authorities)
-        return Way(endpoint=endpoint, context=context, vet=vet, names_are_checked=False)
+        return Way(
+            endpoint=endpoint,
+            context=context,
+            vet=vet,
+            names_are_checked=False,
+            lasts=lambda: not turn.is_over(self._clock()),
+        )
