@@ -649,7 +649,8 @@ class Settings(Section):
             yield ("alerting", "mail_from"), f"no mailbox is called {alerting.mail_from}"
         members = {domain.casefold() for domain in self.deciding.member_domains}
         members |= {box.address.rpartition("@")[2].casefold() for box in self.mailboxes}
-        for number, address in enumerate(alerting.mail_to if self.deciding.member_domains else ()):
+        is_known = bool(self.deciding.member_domains) and not self.members.is_listed  # else asked when a mail leaves
+        for number, address in enumerate(alerting.mail_to if is_known else ()):
             if address.rpartition("@")[2].casefold() not in members:
                 yield (
                     ("alerting", "mail_to", number),

@@ -39,7 +39,12 @@ def make_postman(house: House, sender: Sender, clock: Clock) -> Postman:
     async def trace(message_id: str, answer: str) -> None:
         await house.spool.told(str(settings.alerting.mail_from), f"mail about alerts {message_id}", answer)
 
-    return Postman(settings, sender, letterheads(settings), LiveSigners(settings).of, new_message_id, clock, trace)
+    async def is_member(address: str) -> bool:
+        await house.members.take_changed()
+        return house.members.current().has(address)
+
+    signer = LiveSigners(settings).of
+    return Postman(settings, sender, letterheads(settings), signer, new_message_id, clock, trace, is_member)
 
 
 def make_alert_sender(house: House) -> SmtpSender | None:
@@ -51,7 +56,8 @@ def make_alert_sender(house: House) -> SmtpSender | None:
 
 class Postman:
     """`letterhead`, `signer` and `new_message_id` are those of `hub.deeds.Hub`; `trace` writes into the journal what
-    was sent (Message-ID) and what the operator said: not while the database is away, which silences nobody."""
+    was sent (Message-ID) and what the operator said: not while the database is away, which silences nobody.
+    `is_member`: whether an address is of the trust space, as far as that is known."""
 
     def __init__(
         self,
@@ -62,7 +68,9 @@ class Postman:
         new_message_id: Callable[[str], str],
         clock: Clock,
         trace: Callable[[str, str], Awaitable[None]],
+        is_member: Callable[[str], Awaitable[bool]],
     ) -> None:
+        self._is_member = is_member
         self._trace = trace
         self._settings = settings
         self._alerting = settings.alerting
@@ -123,6 +131,9 @@ class Postman:
         """Whether it was refused for ever. Raises Temporary."""
         mail = await self._written(recipient, message_id, letter, head)
         number = self._alerting.mail_to.index(recipient) + 1
+        if not await self._is_member(recipient):
+            log.error("recipient %d of alerting.mail_to is outside the trust space: nothing is sent there", number)
+            return True
         try:
             answer, refused = await self._sender.send(str(self._alerting.mail_from), "", recipient, mail), False
         except UncertainDelivery as error:

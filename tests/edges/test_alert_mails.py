@@ -94,7 +94,12 @@ class Site:
 
     def postman_of(self, settings: Settings) -> Postman:
         heads = letterheads(settings)
-        return Postman(settings, self.operator, heads, self._signer, self._id, lambda: self.at, self._trace)
+        return Postman(
+            settings, self.operator, heads, self._signer, self._id, lambda: self.at, self._trace, self._is_member
+        )
+
+    async def _is_member(self, address: str) -> bool:
+        return address.endswith("@asso.mssante.example")
 
     async def _trace(self, message_id: str, answer: str) -> None:
         self.traced.append((message_id, answer))
@@ -256,3 +261,10 @@ async def test_each_mail_is_traced_and_a_database_that_is_away_silences_nobody(s
     site.is_database_away = True
     assert await site.tell(later=60 * MINUTE) == 2
     assert site.traced == [("<1@asso.mssante.example>", "250 ok"), ("<2@asso.mssante.example>", "250 ok")]
+
+
+async def test_nothing_leaves_the_trust_space(tmp_path: Path) -> None:
+    site = Site(tmp_path, "quelqu.un@ailleurs.example", ADMIN)
+    assert await site.tell(SILENT) == 1
+    assert site.operator.taken[0][0] == ADMIN
+    assert unmailed_in(kept_in(site.settings)) is not None
