@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hub.errors import Misconfigured
 from hub.settings import Secret
+from hub.trust.chain import UNREADABLE
 from hub.trust.files import certificates_in, file_stamp, leaf_of, read, stamp_of, wrong
 
 STRUCTURE = re.compile(r"3[0-9]{14}|1[0-9A-Z]{9}")  # 3 + SIRET, 1 + FINESS (mssante.md §11.2)
@@ -126,7 +127,7 @@ def _facts(certificate: x509.Certificate, file: Path) -> CertificateFacts:
             purposes=_purposes(certificate),
             is_authority=_is_authority(certificate),
         )
-    except ValueError:  # cryptography reads names and extensions when they are asked for
+    except UNREADABLE:  # cryptography reads names and extensions when they are asked for
         raise wrong(file, "ce fichier n'est pas un certificat lisible") from None
 
 

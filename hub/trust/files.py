@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hub.errors import Misconfigured
 from hub.settings import Secret
+from hub.trust.chain import UNREADABLE
 
 PEM = b"-----BEGIN "
 MOST = 1024**2  # bytes of one file: a certificate, a key or a bundle of authorities; the IGC-Santé chain has 20 KB
@@ -62,7 +63,7 @@ def certificates_in(file: Path, raw: bytes) -> tuple[x509.Certificate, ...]:
         if PEM in raw:
             return tuple(x509.load_pem_x509_certificates(raw)) if _CERTIFICATE in raw else ()
         return (x509.load_der_x509_certificate(raw),)
-    except ValueError:
+    except UNREADABLE:
         raise wrong(file, "ce fichier n'est pas un certificat lisible") from None
 
 
