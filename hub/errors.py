@@ -30,6 +30,11 @@ class Temporary(HubError):
         self.retry_in = retry_in
 
 
+class Awaited(Temporary):
+    """Nothing is wrong with the message: it waits until somebody has put the hub right, however long that takes. An
+    alert tells them; no attempt is counted."""
+
+
 class DiskFailed(Temporary):
     """A disk is full or broken: nothing was written. `code` says how (`disk-enospc`, `disk-eio`)."""
 

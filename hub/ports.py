@@ -45,12 +45,16 @@ class Way:
 
     `vet` is asked after the handshake, before anything else is said, whether who answered (its certificate, DER) can be
     believed: it raises Untrusted. `names_are_checked` False: the handshake compares no name, `vet` compares the name or
-    the fingerprint."""
+    the fingerprint.
+
+    `lasts` is asked before an open connection is used once more: False when another certificate is to be shown by now,
+    which takes a new connection."""
 
     endpoint: Endpoint
     context: ssl.SSLContext
     vet: Callable[[bytes], Awaitable[None]] | None = None
     names_are_checked: bool = True
+    lasts: Callable[[], bool] = field(default=lambda: True)
 
     @property
     def server_name(self) -> str:

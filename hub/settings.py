@@ -75,6 +75,7 @@ Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
 
 
 _IMAP_ATOM = re.compile(r"""[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]{1,60}""")
+ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}$"
 BROKERS = ("sql", "amqp", "amqps", "redis", "rediss")  # schemes of broker_url; hub.worker.broker builds each
 _Fault = tuple[tuple[str | int, ...], str]  # path of a value, what is wrong with it
 
@@ -104,6 +105,7 @@ class Software(Section):
 class Site(Section):
     name: str = "Établissement"
     finess: str = Field(default="", pattern=r"^([0-9][0-9AB][0-9]{7})?$")
+    siret: str = Field(default="", pattern=r"^([0-9]{14})?$")
     address: PostalAddress = PostalAddress()
     address_is_secret: bool = False
     telecoms: tuple[Annotated[str, Field(pattern=r"^(tel|fax|mailto):\S{1,100}$")], ...] = ()
@@ -144,6 +146,10 @@ class Endpoint(Section):
     server_name: str | None = None
 
 
+# A structure's national id as it stands in the OU of its certificates (mssante.md §11.2).
+Structure = Annotated[str, Field(pattern=r"^(3[0-9]{14}|1[0-9A-Z]{9})?$")]
+
+
 class Operator(Section):
     """What is None may be known of the operator (`known_as`; `load_settings` takes it), else the general rule holds:
     the properties tell what is done."""
@@ -159,6 +165,9 @@ class Operator(Section):
     revocation: Literal["required", "published", "off"] | None = None
     pin: str | tuple[str, ...] | None = None
     certificate: Secret | None = None
+    next_certificate: Secret | None = None
+    next_from: date | None = None
+    structure: Structure = ""
     sasl: Sasl | None = None
     smtp_sasl: Sasl | None = None
     ciphers: str = (
@@ -224,7 +233,7 @@ class Signing(Section):
 
 class Mailbox(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-    address: str = Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}$")
+    address: str = Field(pattern=ADDRESS)
     operator: str
     display_name: str = ""
     folder: str = "INBOX"
@@ -236,6 +245,9 @@ class Mailbox(Section):
     username: str | None = None
     password_file: Path | None = None
     certificate: Secret | None = None
+    next_certificate: Secret | None = None
+    next_from: date | None = None
+    structure: Structure = ""
     signing: Signing | None = None
     reply_to: str | None = None
     sent_folder: str | None = Field(default=None, min_length=1, max_length=200)
@@ -549,8 +561,34 @@ class Alerting(Section):
     ledger_every: Period = timedelta(hours=1)
     carried_within: Period = timedelta(minutes=10)
     finished_within: Period = timedelta(hours=1)
-    certificate_notice: Duration = timedelta(days=30)
+    certificate_notices: tuple[Period, ...] = Field(
+        default=tuple(timedelta(days=days) for days in (90, 60, 30, 14, 7)), min_length=1, max_length=20
+    )
     remind_every: Period = timedelta(days=1)
+    mail_to: tuple[Annotated[str, Field(pattern=ADDRESS)], ...] = Field(default=(), max_length=20)
+    mail_from: str | None = None
+    mail_rest: Duration = timedelta(minutes=10)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_of_an_earlier_version(cls, value: object) -> object:
+        if isinstance(value, dict) and "certificate_notice" in value:
+            text = "it is certificate_notices now, a list such as [90d, 60d, 30d, 14d, 7d]"
+            raise configuration.Misplaced([(("certificate_notice",), text)])
+        return value
+
+    @field_validator("certificate_notices")
+    @classmethod
+    def _from_the_first_to_the_last(cls, value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        if list(value) != sorted(set(value), reverse=True):
+            raise ValueError("each notice is shorter than the one before it, such as [90d, 30d, 7d]")
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_writer(self) -> Self:
+        if self.mail_to and self.mail_from is None:
+            raise configuration.Misplaced([(("mail_to",), "mail_from is needed: the mailbox that writes")])
+        return self
 
 
 class Web(Section):
@@ -635,6 +673,8 @@ class Settings(Section):
             *self._faults_of_sent_folders(),
             *self._faults_of_silences(),
             *self._faults_of_roles(),
+            *self._faults_of_successions(),
+            *self._faults_of_alert_mails(),
         ]
         if self.mailboxes and not self.site.product_reference:
             faults.append(
@@ -730,6 +770,31 @@ class Settings(Section):
         """The largest mail that is composed for it, in bytes."""
         most = self.operator_of(mailbox).message_most
         return self.sending.message_most if most is None else min(most, self.sending.message_most)
+
+    def _faults_of_successions(self) -> Iterator[_Fault]:
+        holders: list[tuple[str, int, Operator | Mailbox]] = [("operators", *one) for one in enumerate(self.operators)]
+        holders += [("mailboxes", *one) for one in enumerate(self.mailboxes)]
+        for section, number, one in holders:
+            if one.next_certificate is not None and one.certificate is None:
+                text = "next_certificate follows a certificate that stands here too"
+                yield (section, number, "next_certificate"), text
+            if one.next_from is not None and one.next_certificate is None:
+                yield (section, number, "next_from"), "next_from is the day of a next_certificate: there is none"
+
+    def _faults_of_alert_mails(self) -> Iterator[_Fault]:
+        """What a site tells of itself stays within the trust space."""
+        alerting = self.alerting
+        if alerting.mail_from is not None and self.mailbox(alerting.mail_from) is None:
+            yield ("alerting", "mail_from"), f"no mailbox is called {alerting.mail_from}"
+        members = {domain.casefold() for domain in self.deciding.member_domains}
+        members |= {box.address.rpartition("@")[2].casefold() for box in self.mailboxes}
+        is_known = bool(self.deciding.member_domains) and not self.members.is_listed  # else asked when a mail leaves
+        for number, address in enumerate(alerting.mail_to if is_known else ()):
+            if address.rpartition("@")[2].casefold() not in members:
+                yield (
+                    ("alerting", "mail_to", number),
+                    "this address is not of the trust space (deciding.member_domains)",
+                )
 
     def silence_most(self, mailbox: Mailbox) -> timedelta:
         """How long a mailbox may go without a sign of progress."""

@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from hub import deeds, routing
 from hub.deeds import Carriage, Hub, perform
-from hub.errors import Damaged, LostLease, Permanent, StalePlan, Temporary
+from hub.errors import Awaited, Damaged, LostLease, Permanent, StalePlan, Temporary
 from hub.message import Answer, Delivery, Envelope, Filing, Hold, Match, News, ParsedMessage, Receipt, Thought
 from hub.ports import Effect, OpenStep, Ready, Records, Spool
 
@@ -51,7 +51,7 @@ async def carry(message_id: str, hub: Hub) -> None:
     except Temporary as error:
         log.warning("message %s: later: %s", message_id, error.private)
         until = hub.clock() + error.retry_in if error.retry_in else None
-        await hub.spool.postpone(message_id, type(error).__name__, until)
+        await hub.spool.postpone(message_id, type(error).__name__, until, not isinstance(error, Awaited))
     except Exception as error:  # an unknown exception is our fault and temporary (house.md, States)
         # The text of a foreign exception may quote what it choked on: only its class and place are logged.
         log.error("message %s: %s at %s", message_id, type(error).__name__, _place(error))

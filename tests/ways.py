@@ -17,10 +17,15 @@ def imap_of(operator: Operator) -> Endpoint:
     return operator.imap
 
 
-def way_to(endpoint: Endpoint | None, make_context: Callable[[], ssl.SSLContext], vet: Vet | None = None) -> FindWay:
+def way_to(
+    endpoint: Endpoint | None,
+    make_context: Callable[[], ssl.SSLContext],
+    vet: Vet | None = None,
+    lasts: Callable[[], bool] = lambda: True,
+) -> FindWay:
     assert endpoint is not None
 
     async def find_way() -> Way:
-        return Way(endpoint=endpoint, context=await asyncio.to_thread(make_context), vet=vet)
+        return Way(endpoint=endpoint, context=await asyncio.to_thread(make_context), vet=vet, lasts=lasts)
 
     return find_way

@@ -8,19 +8,19 @@ and `/metrics` all show this list. A database that is away is itself an alert (`
 from __future__ import annotations
 
 from hub.alerts.alert import Alert, day, when
+from hub.alerts.certificates import of_certificates
 from hub.alerts.directory import directory_cause_of
-from hub.alerts.facts import Certificates, Facts, Gatherer, Shown, Stale
+from hub.alerts.dns import Stale
+from hub.alerts.facts import Facts, Gatherer
 from hub.alerts.log import AlertLog
-from hub.alerts.rules import CODES, alerts_of, database_away, database_full, of_certificates
+from hub.alerts.rules import CODES, alerts_of, database_away, database_full
 
 __all__ = [
     "CODES",
     "Alert",
     "AlertLog",
-    "Certificates",
     "Facts",
     "Gatherer",
-    "Shown",
     "Stale",
     "alerts_of",
     "database_away",

@@ -12,13 +12,15 @@ from hub.settings import Settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """`code` is stable, for monitoring; `subject` what it is about, "" for the whole hub. `is_urgent`: something does
-    not work now; else something will not work soon."""
+    not work now; else something will not work soon. `step` grows while it lasts, as what it announces comes nearer:
+    each step is told anew."""
 
     code: str
     text: str
     is_urgent: bool = True
     subject: str = ""
     since: datetime | None = None
+    step: int = 0
 
 
 def when(at: datetime, settings: Settings) -> str:

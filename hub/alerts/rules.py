@@ -8,13 +8,16 @@ in the future was left by a clock that has been put back, and proves no more tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from hub.alerts.alert import Alert, day, when
+from hub.alerts.alert import Alert, when
 from hub.alerts.causes import cause_of
+from hub.alerts.certificates import of_certificates
 from hub.alerts.directory import of_directory
-from hub.alerts.facts import Facts, Shown, Stale
+from hub.alerts.dns import of_dns
+from hub.alerts.facts import Facts
+from hub.alerts.mailed import NOT_MAILED
 from hub.alerts.members import of_members
 from hub.alerts.peers import of_peers
 from hub.settings import Mailbox, Settings
@@ -43,11 +46,16 @@ CODES = (
     "directory-stale",
     "certificate-expired",
     "certificate-not-yet",
+    "certificate-unreadable",
+    "certificate-next-unusable",
     "certificate-ends-soon",
     "certificate-other-site",
     "members-bad",
     "members-stale",
     "dns-stale",
+    "authority-expired",
+    "authority-ends-soon",
+    NOT_MAILED,
 )
 
 
@@ -59,9 +67,10 @@ def alerts_of(settings: Settings, facts: Facts, at: datetime) -> tuple[Alert, ..
         *_of_sendings(settings, facts),
         *of_peers(settings, facts.met, at),
         *of_directory(settings, facts.directory, at),
-        *of_certificates(settings, facts.certificates, at),
+        *of_certificates(settings, facts.inventory, at),
         *of_members(settings, facts.members, at),
-        *_of_dns(settings, facts.stale, at),
+        *of_dns(settings, facts.stale, at),
+        *_of_mails(settings, facts),
     ]
     return tuple(sorted(raised, key=lambda alert: not alert.is_urgent))
 
@@ -219,74 +228,22 @@ def _of_sendings(settings: Settings, facts: Facts) -> Iterator[Alert]:
         )
 
 
-# --- operators found by DNS
+# --- mails about alerts
 
 
-def _of_dns(settings: Settings, stale: Iterable[Stale], at: datetime) -> Iterator[Alert]:
-    """Mail goes on, to where the operator was: until it moves."""
-    for one in stale:
-        if abs(at - one.since) <= settings.dns.told_after:
-            continue
-        boxes = ", ".join(one.mailboxes[:NAMED_MOST])
-        yield Alert(
-            code="dns-stale",
-            subject=f"{one.service} {one.domain}",
-            is_urgent=False,
-            since=one.since,
-            text=f"Le DNS ne nomme plus de serveur {one.service} utilisable pour {one.domain} depuis le "
-            f"{when(one.since, settings)} ({one.code}) : le hub va où il trouvait l'opérateur avant, rien ne s'arrête "
-            f"(boîtes : {boxes}). Lancez hub operator test {one.mailboxes[0]}, puis prévenez l'opérateur, ou écrivez "
-            "ses serveurs dans hub.yaml.",
-        )
-
-
-# --- certificates (RH-12)
-
-
-def of_certificates(settings: Settings, shown: Iterable[Shown], at: datetime) -> Iterator[Alert]:
-    for one in shown:
-        yield from _of_certificate(settings, one, at)
-
-
-def _refused_by(shown: Shown) -> str:
-    if shown.signs:
-        return "les destinataires refusent les signatures"
-    if shown.holder == "submission":
-        return "les logiciels de messagerie des secrétariats refusent de s'y connecter"
-    return "les opérateurs le refusent"
-
-
-def _of_certificate(settings: Settings, shown: Shown, at: datetime) -> Iterator[Alert]:
-    facts, finess = shown.facts, settings.site.finess
-    begins, ends = (day(moment, settings) for moment in (facts.not_before, facts.not_after))
-    if facts.not_after <= at:
-        yield _certificate(
-            shown,
-            "certificate-expired",
-            f"ce certificat a expiré le {ends} : {_refused_by(shown)}. Remplacez-le.",
-            since=facts.not_after,
-        )
-    elif facts.not_before > at and not shown.signs:  # the next one that signs waits for its day
-        yield _certificate(shown, "certificate-not-yet", f"ce certificat n'est valable qu'à partir du {begins}.")
-    elif facts.not_after - at <= settings.alerting.certificate_notice:
-        days = (facts.not_after - at).days
-        yield _certificate(
-            shown,
-            "certificate-ends-soon",
-            f"ce certificat expire le {ends} (dans {days} jour(s)) : faites-le renouveler.",
-            is_urgent=False,
-        )
-    if finess and shown.holder != "submission" and facts.unit.startswith("1") and facts.unit[1:] != finess:
-        yield _certificate(
-            shown,
-            "certificate-other-site",
-            f"ce certificat est celui de la structure {facts.unit}, le FINESS du site est {finess}.",
-            is_urgent=False,
-        )
-
-
-def _certificate(shown: Shown, code: str, text: str, *, is_urgent: bool = True, since: datetime | None = None) -> Alert:
-    return Alert(code=code, subject=shown.holder, text=f"{shown.file}:1 - {text}", is_urgent=is_urgent, since=since)
+def _of_mails(settings: Settings, facts: Facts) -> Iterator[Alert]:
+    unmailed = facts.unmailed
+    if unmailed is None:
+        return
+    since = f" depuis le {when(unmailed.since, settings)}" if unmailed.since else " : un destinataire est refusé"
+    yield Alert(
+        code=NOT_MAILED,
+        subject=settings.alerting.mail_from or "",
+        is_urgent=False,
+        since=unmailed.since,
+        text=f"Les courriels d'alerte ne partent pas{since} ({unmailed.code}). Vérifiez alerting.mail_to et mail_from "
+        "dans hub.yaml, puis le journal de « hub serve » ; tant que ce n'est pas réglé, personne n'est prévenu ainsi.",
+    )
 
 
 # --- words

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from hub.cli import (
+    certs,
     check,
     contacts,
     database,
@@ -46,8 +47,8 @@ app = typer.Typer(
 )
 
 for group in (
-    *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, status, ledger),
-    *(operator, members, hosts, database, directory, web, demo),
+    *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, certs),
+    *(status, ledger, operator, members, hosts, database, directory, web, demo),
 ):
     group.register(app)
 

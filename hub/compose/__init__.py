@@ -14,7 +14,7 @@ from hub.compose.carried import AsItIs, Carried, Mail, as_it_is, survey
 from hub.compose.dispatch import Dispatched, Undispatchable
 from hub.compose.letter import Letterhead
 from hub.compose.naming import Discretion
-from hub.compose.relay import COPY_SUBJECT, copy, letter, notice
+from hub.compose.relay import COPY_SUBJECT, copy, letter, letter_to_sign, notice
 from hub.compose.submitted import Moment, WritingAs, boundary_of, document_mail, is_pdf, ordinary_mail, pieces_of
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "document_mail",
     "is_pdf",
     "letter",
+    "letter_to_sign",
     "notice",
     "ordinary_mail",
     "pieces_of",

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from hub.compose import attached
 from hub.compose.carried import Carried, Mail
+from hub.compose.dispatch import Dispatched
 from hub.compose.headers import one_line
 from hub.compose.letter import Letterhead, around, header_block, original_head, text_part
 from hub.raw import Raw
@@ -83,8 +85,27 @@ def letter(
     subject may not (guard G14). `answers` is the Message-ID of what they sent, so that both stand together in their
     mail program; `at` is aware."""
     references = [answers] if answers else []
-    ours = replace(letterhead, display_name=f"Hub MSSanté - {letterhead.display_name}")  # nobody there wrote it
     head = header_block(
-        ours, recipient, subject, message_id, at, auto="auto-generated", answers=answers, references=references
+        _by_the_hub(letterhead),
+        recipient,
+        subject,
+        message_id,
+        at,
+        auto="auto-generated",
+        answers=answers,
+        references=references,
     )
     return Mail(head + text_part(text))
+
+
+def letter_to_sign(
+    letterhead: Letterhead, recipient: str, message_id: str, at: datetime, subject: str, text: str
+) -> Dispatched:
+    """The same to whoever looks after the hub, its text in a form that can be signed."""
+    head = header_block(_by_the_hub(letterhead), recipient, subject, message_id, at, auto="auto-generated")
+    return Dispatched(head, attached.text_part(text))
+
+
+def _by_the_hub(letterhead: Letterhead) -> Letterhead:
+    """Nobody there wrote it."""
+    return replace(letterhead, display_name=f"Hub MSSanté - {letterhead.display_name}")

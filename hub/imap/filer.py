@@ -99,6 +99,7 @@ class _Lane:
         self._idle_seconds = idle_seconds
         self._lock = asyncio.Lock()
         self._cabinet: Cabinet | None = None  # with its connection
+        self._way: Way | None = None  # by which it was opened
         self._idle: asyncio.TimerHandle | None = None
         self._farewell: asyncio.Task[None] | None = None
         self._away: tuple[float, HubError] | None = None  # until when nobody tries; why
@@ -140,7 +141,9 @@ class _Lane:
 
     async def _ready(self) -> Cabinet:
         cabinet, self._cabinet = self._cabinet, None
-        if cabinet is not None:
+        if cabinet is not None and self._way is not None and not self._way.lasts():
+            await cabinet.session.logout()
+        elif cabinet is not None:
             with contextlib.suppress(ConnectionLost):  # it died while it was idle: a new one
                 await cabinet.session.noop()
                 self._cabinet = cabinet
@@ -161,6 +164,7 @@ class _Lane:
     async def _open(self) -> Session:
         way, credentials = await self._keys()
         session = await open_session(way, credentials, self._connect_seconds, self._command_seconds)
+        self._way = way
         place = f"{way.endpoint.host}:{way.endpoint.port}"
         log.info("mailbox %s: imap %s: connected to file copies", self._box.mailbox.name, place)
         return session

@@ -132,7 +132,7 @@ class Watcher:
             await self._tell_connection("open")
             await self._load_cursor(folder.selected)
             await self._marker.settle(folder, self._marker.unmarked)
-            await self._watch_folder(folder, stop)
+            await self._watch_folder(folder, stop, way)
             await session.logout()
         finally:
             session.close()
@@ -181,13 +181,14 @@ class Watcher:
         self._unfinished = set()
         self._show(uidvalidity=epoch, last_uid=self._highest)
 
-    async def _watch_folder(self, folder: Folder, stop: asyncio.Event) -> None:
-        """Compare at once, at each arrival, and at each poll: IDLE alone is never trusted."""
+    async def _watch_folder(self, folder: Folder, stop: asyncio.Event, way: Way) -> None:
+        """Compare at once, at each arrival, and at each poll: IDLE alone is never trusted. Until `stop`, or until
+        another certificate is to be shown."""
         now = asyncio.get_running_loop().time
         renewal = self._watching.idle_renewal.total_seconds()
         next_poll = now()
         empty_looks = 0
-        while not stop.is_set():
+        while not stop.is_set() and way.lasts():
             is_whole = now() >= next_poll
             if is_whole:
                 next_poll = now() + self._poll

@@ -74,16 +74,18 @@ def tidings_of(seen: Seen, view: View, rulebook: Rulebook) -> Tidings:
 
 def is_own_letter(seen: Seen, policy: Policy) -> bool:
     """A letter that the hub wrote to a mailbox of ours, met there: nothing is to be done with it. It never carries a
-    document, so nobody can slip one past a reader under this form; at most it is signed (`hub operator test`)."""
+    document, nothing but its text and its signature (`hub operator test`, `hub certs rehearse`), so nobody can slip one
+    past a reader under this form."""
     parsed = seen.parsed
-    beside_the_text = [one for one in parsed.attachments[1:] if one.media_type not in _SIGNATURES]
     own = {address.casefold() for address in policy.own_addresses}
     addresses = (parsed.from_address or "", *parsed.to)
     return (
         parsed.auto_submitted == "auto-generated"
         and len(parsed.to) == 1
         and all(address.casefold() in own for address in addresses)
-        and not (parsed.cc or parsed.documents or parsed.archives or beside_the_text)
+        and not (parsed.cc or parsed.documents or parsed.archives)
+        and all(one.media_type in _SIGNATURES for one in parsed.attachments[1:])
+        and (parsed.verdict is None or parsed.verdict.outcome != "invalid")
         and parsed.report is None
     )
 

@@ -19,7 +19,7 @@ from datetime import timedelta
 import aiosmtplib
 
 from hub.errors import Permanent, Temporary, UncertainDelivery
-from hub.ports import DsnAsked, Outgoing
+from hub.ports import DsnAsked, Outgoing, Way
 from hub.settings import Sending
 from hub.smtp import answers, parameters
 from hub.smtp.content import dotted
@@ -77,6 +77,13 @@ class SmtpSender:
         checked_sender = answers.checked_address(sender) if sender else ""
         return await line.send(_Letter(checked_sender, answers.checked_address(recipient), mail, ask))
 
+    async def reach(self, mailbox: str) -> None:
+        """Open the way out of a mailbox, log in, and leave: nothing is sent. Raises Temporary, Permanent."""
+        line = self._lines.get(mailbox)
+        if line is None:
+            raise Permanent(f"mailbox {mailbox} has no way out in the settings", answers.REFUSED)
+        await line.reach()
+
     async def close(self) -> None:
         """Say QUIT on every open connection. Safe to call twice; a later `send` opens a new one."""
         await asyncio.gather(*(line.close() for line in set(self._lines.values())))
@@ -93,6 +100,7 @@ class _Line:
         self._answer_seconds = answer_seconds
         self._lock = asyncio.Lock()
         self._smtp: aiosmtplib.SMTP | None = None
+        self._way: Way | None = None  # by which it was opened
         self._idle: asyncio.TimerHandle | None = None
         self._farewell: asyncio.Task[None] | None = None
         self._unreachable: tuple[float, Temporary] | None = None  # until when no mail tries; why
@@ -121,16 +129,26 @@ class _Line:
                 if self._smtp:
                     self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._expire)
 
+    async def reach(self) -> None:
+        """On a new connection, whatever is open."""
+        async with self._lock:
+            await self._leave()
+            self._smtp = await self._opened()
+            await self._leave()
+
     async def close(self) -> None:
         async with self._lock:
             if self._idle:
                 self._idle.cancel()
-            smtp = self._smtp
-            if smtp is not None and smtp.is_connected:
-                with contextlib.suppress(*BROKEN):
-                    await smtp.execute_command(b"QUIT", timeout=QUIT_SECONDS)
-            self._drop()
+            await self._leave()
         await asyncio.sleep(0)  # lets the transport close its socket
+
+    async def _leave(self) -> None:
+        smtp = self._smtp
+        if smtp is not None and smtp.is_connected:
+            with contextlib.suppress(*BROKEN):
+                await smtp.execute_command(b"QUIT", timeout=QUIT_SECONDS)
+        self._drop()
 
     def _expire(self) -> None:
         if not self._lock.locked():
@@ -144,6 +162,8 @@ class _Line:
 
     async def _send(self, letter: _Letter) -> str:
         """On the open connection when there is one; when that one proves dead, once more on a new one."""
+        if self._way is not None and not self._way.lasts():
+            await self._leave()
         if self._smtp is not None and self._smtp.is_connected:
             try:
                 return await self._transaction(self._smtp, letter)
@@ -273,7 +293,7 @@ class _Line:
 
     async def _open(self) -> aiosmtplib.SMTP:
         smtp, way = await opened(self._route, self._connect_seconds, self._seconds)
-        self._place = way.endpoint.host
+        self._way, self._place = way, way.endpoint.host
         if isinstance(smtp.transport, asyncio.WriteTransport):
             # Pause as soon as bytes wait: so that "the dot was written" means that the rest has left.
             smtp.transport.set_write_buffer_limits(high=1, low=0)

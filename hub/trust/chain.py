@@ -59,12 +59,22 @@ def _built(leaf: bytes, company: list[crypto.X509], at: datetime, flags: int) ->
     return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in chain)
 
 
+# What the library raises for a certificate that it cannot read.
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
 def read_certificate(raw: bytes) -> x509.Certificate:
     """With extensions that can be read. Raises Untrusted."""
     try:
         certificate = x509.load_der_x509_certificate(raw)
         _ = certificate.extensions, certificate.subject, certificate.issuer  # read only when asked for
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise _unreadable() from None
     return certificate
 

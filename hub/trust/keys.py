@@ -13,7 +13,8 @@ The GCM aad of a piece is everything before the nonce, then the caller's `aad`; 
 the caller's `aad`, the chunk's number (8 bytes) and 1 for the last chunk, else 0. Nonces are random: one key is good
 for 2^32 pieces and chunks (SP 800-38D §8.3), far more than a site writes between two rotations.
 
-The key file: one `id:base64 of 32 bytes` a line, oldest first; the last one seals. `#` begins a comment.
+The key file: one `id:base64 of 32 bytes` a line, oldest first; the last one seals. `#` begins a comment; `# added DATE`
+above a key says since when it is there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 
@@ -41,7 +44,16 @@ STREAM_ID = 16
 _PIECE = b"hub\x01"
 _STREAM = b"hub\x02"
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_ADDED = re.compile(r"# added ([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _HEADING = "# Keys that seal what the hub keeps. Without this file nothing kept is readable: keep a copy elsewhere.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What may be shown of a key. `added_on` is None for one of a time when that was not written down."""
+
+    id: str
+    added_on: date | None = None
 
 
 class KeyRing:
@@ -251,7 +263,27 @@ def _new_id() -> str:
 
 
 def _lines(keys: Mapping[str, bytes]) -> str:
-    return "".join(f"{key_id}:{base64.b64encode(key).decode()}\n" for key_id, key in keys.items())
+    today = datetime.now(UTC).date()
+    return "".join(f"# added {today}\n{key_id}:{base64.b64encode(key).decode()}\n" for key_id, key in keys.items())
+
+
+def read_facts(path: Path) -> tuple[KeyFacts, ...]:
+    """The keys of a file, in its order. Raises Misconfigured."""
+    keys, found, added_on = _read(path), [], None
+    for line in path.read_text(encoding="ascii").splitlines():
+        if (said := _ADDED.fullmatch(line.strip())) is not None:
+            added_on = _day(said.group(1))
+        elif (key_id := line.strip().partition(":")[0]) in keys:
+            found.append(KeyFacts(key_id, added_on))
+            added_on = None
+    return tuple(found)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _read(path: Path) -> dict[str, bytes]:

@@ -122,12 +122,21 @@ def _of_ledgers(settings: Settings, look: Look, at: datetime) -> Iterator[Metric
 
 
 def _of_certificates(facts: Facts, at: datetime) -> Metric:
-    return _labelled(
+    """One a holder and place; of several authorities of one holder the one that ends first."""
+    family = GaugeMetricFamily(
         "hub_certificate_days_left",
-        "Days until a certificate that the hub shows ends (negative: it has ended).",
-        "holder",
-        {one.holder: (one.facts.not_after - at).total_seconds() / 86_400 for one in facts.certificates},
+        "Days until what the hub shows, signs with or trusts ends (negative: it has ended).",
+        labels=["holder", "place"],
     )
+    left: dict[tuple[str, str], float] = {}
+    for item in facts.inventory:
+        if item.ends is not None:
+            place = "authority" if item.what == "authority" else "next" if item.is_next else "current"
+            key, days = (item.holder, place), (item.ends - at).total_seconds() / 86_400
+            left[key] = min(days, left.get(key, days))
+    for labels, days in left.items():
+        family.add_metric(labels, days)
+    return family
 
 
 def _one(name: str, words: str, value: float) -> Metric:

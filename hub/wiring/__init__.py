@@ -13,7 +13,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from hub.cda import Codes
 from hub.cell import Cell
 from hub.compose import Letterhead
 from hub.database import Database
-from hub.errors import Misconfigured, Temporary
+from hub.errors import Misconfigured
 from hub.imap.filer import Box, ImapFiler
 from hub.message import Limits
 from hub.ports import Reader
@@ -32,18 +32,18 @@ from hub.records.contacts import SqlContacts
 from hub.records.held_roles import SqlHeldRoles
 from hub.records.users import SqlUsers
 from hub.sentcopies import SentCopies
-from hub.settings import Mailbox, Operator, Secret, Settings
-from hub.smime import Signer
+from hub.settings import Mailbox, Operator, Settings
 from hub.smtp.client import Route, SmtpSender
 from hub.spool import BlobStore, SqlSpool
 from hub.spool.marker import belong
 from hub.trip import Hub
 from hub.trust.keys import KeyRing
 from hub.trust.searched import domain_of
+from hub.trust.succession import of_mailbox
 from hub.wiring.members import LiveMembers
 from hub.wiring.reading import CompletingReader
 from hub.wiring.rulebook import LiveRulebook, roles_of, sent_folders
-from hub.wiring.signers import load_signers, trust_of
+from hub.wiring.signers import LiveSigners, trust_of
 from hub.wiring.ways import Ways
 from hub.wiring.writing import writing_of
 
@@ -107,6 +107,8 @@ class House:
 
     def _make_hub(self, rules: LiveRulebook, cell: Cell, sender: SmtpSender, filer: ImapFiler) -> Hub:
         settings, letterhead = self.settings, letterheads(self.settings)
+        signers = LiveSigners(settings)
+        signers.look(now())
         keep_path = settings.sending.receipt_return_path == "mailbox"
         return Hub(
             spool=self.spool,
@@ -119,7 +121,7 @@ class House:
             rulebook=rules.current,
             letterhead=letterhead,
             writing_as=writing_of(settings, letterhead),
-            signer=signer_of(settings),
+            signer=signers.of,
             codes=codes_of(settings),
             new_message_id=new_message_id,
             clock=now,
@@ -187,32 +189,16 @@ def make_cell(settings: Settings) -> Cell:
     )
 
 
-def signer_of(settings: Settings) -> Callable[[str | None, datetime], Signer | None]:
-    """Who signs what leaves a mailbox at a moment. A certificate that is wrong stops what is to be signed, and nothing
-    else: what comes in goes on, what goes out waits."""
-    try:
-        return load_signers(settings, now()).of
-    except Misconfigured as error:
-        log.error("signing certificates:\n%s", error.private)
-        private, public = "a signing certificate is wrong", error.public
-        signing = frozenset(mailbox.name for mailbox in settings.mailboxes if mailbox.signing is not None)
-
-        def refuse(mailbox: str | None, at: datetime) -> None:
-            if mailbox in signing:
-                raise Temporary(private, public)
-
-        return refuse
-
-
 def codes_of(settings: Settings) -> Codes:
     """The national code tables. Raises Misconfigured."""
     assert settings.codes_dir is not None  # made absolute when the settings were loaded
     return Codes.from_tables({file.name: configuration.read_file(file) for file in settings.codes_dir.glob("*.csv")})
 
 
-def make_sender(settings: Settings, ways: Ways) -> SmtpSender:
-    """The door out of every mailbox: its operator's endpoint, its own certificate and credentials."""
-    routes = {mailbox.name: smtp_route(settings, ways, mailbox) for mailbox in settings.mailboxes}
+def make_sender(settings: Settings, ways: Ways, boxes: Iterable[Mailbox] | None = None) -> SmtpSender:
+    """The door out of every mailbox, or of `boxes`: its operator's endpoint, its own certificate and credentials."""
+    boxes = settings.mailboxes if boxes is None else boxes
+    routes = {mailbox.name: smtp_route(settings, ways, mailbox) for mailbox in boxes}
     return SmtpSender(routes, settings.sending)
 
 
@@ -236,21 +222,20 @@ def imap_box(settings: Settings, ways: Ways, mailbox: Mailbox) -> Box:
 
 def smtp_route(settings: Settings, ways: Ways, mailbox: Mailbox) -> Route:
     operator = settings.operator_of(mailbox)
-    certificate = mailbox.certificate or operator.certificate
     return Route(
         find_way=ways.smtp(mailbox),
         sasl=operator.sends_by,
         username=mailbox.username or mailbox.address,
         make_password=partial(password_of, mailbox.password_file),
-        line=_line(operator, mailbox, certificate),
+        line=_line(settings, operator, mailbox),
         asks_dsn=operator.asks_dsn,
     )
 
 
-def _line(operator: Operator, mailbox: Mailbox, certificate: Secret | None) -> str:
-    """Found by DNS, each domain may have another server."""
+def _line(settings: Settings, operator: Operator, mailbox: Mailbox) -> str:
+    """The same certificate, now and later; found by DNS, each domain may have another server."""
     place = domain_of(mailbox) if operator.smtp is None else ""
-    return f"{operator.name} {place} {certificate.file if certificate else ''}"
+    return f"{operator.name} {place} {of_mailbox(settings, mailbox)}"
 
 
 def password_of(file: Path | None) -> str:

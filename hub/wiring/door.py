@@ -8,13 +8,13 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from hub.errors import Misconfigured
 from hub.parse.heading import read_heading
 from hub.settings import Secret, Settings, Submitting
 from hub.smtp.desk import Box, Limits, SubmissionDesk
 from hub.smtp.listening import Listener, SubmissionDoor
+from hub.trust.files import stamp_of
 from hub.trust.tls import server_context, show_anew
 from hub.wiring import House, limits_of, now
 from hub.wiring.rulebook import roles_of
@@ -95,11 +95,11 @@ def name_of(submitting: Submitting) -> str:
 
 async def _renewing(context: ssl.SSLContext, certificate: Secret, stop: asyncio.Event) -> None:
     """Until `stop`: take up a certificate whose files changed. One that cannot be used is told; the former stays."""
-    seen = _stamps(certificate)
+    seen = stamp_of(certificate)
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_EVERY)
-        found = await asyncio.to_thread(_stamps, certificate)
+        found = await asyncio.to_thread(stamp_of, certificate)
         if found == seen:
             continue
         seen = found
@@ -108,17 +108,3 @@ async def _renewing(context: ssl.SSLContext, certificate: Secret, stop: asyncio.
             log.info("submission door: the renewed certificate is in use")
         except Misconfigured as error:
             log.error("submission door: the renewed certificate cannot be used: %s", error.private)
-
-
-def _stamps(certificate: Secret) -> tuple[tuple[int, int], ...]:
-    files = (certificate.file, certificate.key_file, certificate.password_file)
-    return tuple(_stamp(file) for file in files if file is not None)
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    """Changes when the file does."""
-    try:
-        facts = file.stat()
-    except OSError:
-        return 0, 0
-    return facts.st_mtime_ns, facts.st_size

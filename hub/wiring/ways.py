@@ -14,6 +14,7 @@ from hub.settings import Endpoint, Mailbox, Operator, Settings
 from hub.trust.discovery import Discovery
 from hub.trust.searched import domain_of, searched, wanted_of
 from hub.trust.srv import NotFound, Service
+from hub.trust.succession import Turns
 from hub.trust.tls import client_context
 from hub.wiring.vetting import Vetting
 
@@ -25,6 +26,8 @@ def _now() -> datetime:
 class Ways:
     def __init__(self, settings: Settings, clock: Clock = _now) -> None:
         self._settings = settings
+        self._clock = clock
+        self._turns = Turns(settings)
         self.vetting = Vetting(settings, clock)
         self.discovery = Discovery(settings.dns, settings.data_dir / "trust", clock)
 
@@ -50,9 +53,15 @@ class Ways:
         if endpoint is None:
             domain, wanted = domain_of(mailbox), wanted_of(operator)
             endpoint = await self.discovery.endpoint(domain, service, wanted, operator.server_name)
-        certificate = mailbox.certificate or operator.certificate
+        turn = await asyncio.to_thread(self._turns.of, mailbox, self._clock())  # it reads files, and so does the next
         authorities = await asyncio.to_thread(self.vetting.authorities_of, operator, is_test=mailbox.test)
-        context = await asyncio.to_thread(client_context, operator, certificate, authorities.anchors)
+        context = await asyncio.to_thread(client_context, operator, turn.certificate, authorities.anchors)
         context.check_hostname = False  # `vet` compares: it can tell which names the certificate carries
         vet = self.vetting.of(operator, mailbox, endpoint, authorities)
-        return Way(endpoint=endpoint, context=context, vet=vet, names_are_checked=False)
+        return Way(
+            endpoint=endpoint,
+            context=context,
+            vet=vet,
+            names_are_checked=False,
+            lasts=lambda: not turn.is_over(self._clock()),
+        )

@@ -2,8 +2,8 @@
 must alert (`hub.alerts`); it also renews what the DNS says of operators.
 
 In: the watchers of the site (those that are not ours are stopped). Out: rows of progress when they change, an account
-of each mailbox every hour, lines of the log. Failures harm nobody else: the next turn is the retry. A database that is
-away is itself an alert.
+of each mailbox every hour, lines of the log, mails about alerts (`hub.worker.postman`). Failures harm nobody else: the
+next turn is the retry. A database that is away is itself an alert.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hub.reckoning import Reckoner
 from hub.settings import Mailbox
 from hub.spool.lookout import Told
 from hub.wiring import House, now
+from hub.worker.postman import Postman, make_alert_sender, make_postman
 
 log = logging.getLogger("hub.alerts")
 
@@ -45,6 +46,7 @@ class Lookout:
     def __init__(
         self, house: House, watchers: Mapping[str, Watches], leads: Callable[[], bool], clock: Clock = now
     ) -> None:
+        self._house = house
         self._settings = house.settings
         self._spool = house.spool
         self._watchers = watchers
@@ -53,6 +55,8 @@ class Lookout:
         self._ways = house.ways
         self._gatherer = Gatherer(house.settings, house.spool, house.records)
         self._reckoner = Reckoner(house.settings, house.spool, house.ways.imap, clock)
+        self._postman: Postman | None = None
+        self._seen: tuple[tuple[Alert, ...], bool] | None = None  # what there is to mail; whether it is all
         self._log = AlertLog(house.settings.alerting.remind_every)
         self._told: dict[str, Told] = {}
         self._tried: dict[str, datetime] = {}
@@ -63,9 +67,12 @@ class Lookout:
         """Until `stop`."""
         every = self._settings.alerting.every.total_seconds()
         ledger_every = self._settings.alerting.ledger_every.total_seconds()
+        sender = make_alert_sender(self._house)
+        self._postman = make_postman(self._house, sender, self._clock) if sender is not None else None
         turning = [
             asyncio.create_task(self._again_and_again(self.tell, min(TELL_EVERY, every))),
             asyncio.create_task(self._again_and_again(self.look, every)),
+            asyncio.create_task(self._again_and_again(self.mail, every)),
             asyncio.create_task(self._again_and_again(self.reckon_what_is_due, min(TURN_MOST, ledger_every))),
             asyncio.create_task(self._again_and_again(self._ways.look_again, TURN_MOST)),
         ]
@@ -75,6 +82,8 @@ class Lookout:
             for task in turning:
                 task.cancel()
             await asyncio.gather(*turning, return_exceptions=True)
+            if sender is not None:
+                await sender.close()
 
     async def _again_and_again(self, turn: Callable[[], Awaitable[object]], seconds: float) -> None:
         while True:
@@ -95,14 +104,22 @@ class Lookout:
         except Temporary:
             self._away_since = self._away_since or at
             alerts: tuple[Alert, ...] = (database_away(self._away_since, self._settings),)
+            self._seen = (alerts, False)
         else:
-            self._away_since = None
-            alerts = alerts_of(self._settings, facts, at) if self._leads() else ()
+            self._away_since, leads = None, self._leads()
+            alerts = alerts_of(self._settings, facts, at) if leads else ()
             if self._full_since is not None:
                 alerts = (database_full(self._full_since, self._settings), *alerts)
+            self._seen = (alerts, leads)
         for line in self._log.lines(alerts, at):
             log.log(logging.ERROR if line.is_urgent else logging.WARNING, "%s", line.text)
         return alerts
+
+    async def mail(self) -> None:
+        """What was seen last, to whom the settings say: apart from the looks, which must not wait for an operator."""
+        if self._postman is not None and self._seen is not None:
+            alerts, is_whole = self._seen
+            await self._postman.tell(alerts, is_whole=is_whole)
 
     async def tell(self) -> None:
         """Write what changed. A database that can be read and not written is an alert of its own."""

@@ -7,7 +7,6 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +15,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bench.letters import letters
-from hub.alerts import Shown, of_certificates
 from hub.cli import app
 from hub.cli.ledger import moment
 from hub.errors import HubError, Misconfigured
@@ -24,10 +22,10 @@ from hub.message import Classification, Failed, Match, MessageClass, Plan, Recei
 from hub.ports import Arrival
 from hub.sandbox.people import HOSPITAL
 from hub.settings import load_settings
-from hub.trust.tls import certificate_facts
 from hub.wiring import House, open_house
 from hub.worker.actors import CarryingWorker
 from hub.worker.service import Service
+from tests.edges.test_tls import self_made
 from tests.mailmaker import mail
 from tests.pki import Authority, Leaf
 
@@ -181,7 +179,7 @@ def ending(authority: Authority, leaf: Leaf, in_days: float) -> None:
     """The leaf, issued again, good until so many days from now."""
     until = datetime.now(UTC) + timedelta(days=in_days)
     issued = authority._ca.issue_cert(
-        ADDRESS, common_name=ADDRESS, not_before=until - timedelta(days=90), not_after=until
+        ADDRESS, common_name=ADDRESS, not_before=until - timedelta(days=120), not_after=until
     )
     leaf.certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(str(leaf.key))
@@ -202,25 +200,24 @@ def test_an_expired_certificate_is_an_error(site: Path, authority: Authority, ow
     assert f"{own_leaf.certificate}:1 - ce certificat a expiré le " in result.output
 
 
-@pytest.mark.parametrize("days", [1.5, 29.5])
+@pytest.mark.parametrize("days", [1.5, 89.5])
 def test_a_certificate_that_ends_soon_is_told(site: Path, authority: Authority, own_leaf: Leaf, days: float) -> None:
     ending(authority, own_leaf, days)
     result = run("check", site=site)
     assert result.exit_code == 0
     assert f"(dans {int(days)} jour(s))" in result.output
-    ending(authority, own_leaf, 31)
+    ending(authority, own_leaf, 91)
     assert "jour(s)" not in run("check", site=site).output
 
 
-def test_the_certificate_of_another_structure_is_told(site: Path) -> None:
-    settings = load_settings(site / "hub.yaml")
-    certificate = settings.operators[0].certificate
-    assert certificate is not None
-    facts = certificate_facts(certificate)
-    now = datetime.now(UTC)
-    for unit, is_told in ((f"1{FINESS}", False), ("1690000002", True), ("312345678900011", False)):
-        shown = Shown("operator operateur", certificate.file, replace(facts, unit=unit))
-        assert [alert.is_urgent for alert in of_certificates(settings, [shown], now)] == [False] * is_told
+def test_the_certificate_of_another_structure_is_an_error_of_check(
+    site: Path, authority: Authority, tmp_path: Path
+) -> None:
+    foreign = self_made(tmp_path, "autre", unit="1690000002", days=(-1, 300))
+    write(site, settings_text(authority, foreign))
+    result = run("check", site=site)
+    assert result.exit_code == 1
+    assert "ce certificat est celui de la structure 1690000002" in result.output
 
 
 # --- hub status: progress at the far end (complaints.md row 1)

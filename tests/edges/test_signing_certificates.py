@@ -11,12 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from hub.alerts import Certificates, of_certificates
-from hub.errors import Misconfigured, Temporary
+from hub.alerts import of_certificates
+from hub.errors import Awaited, Misconfigured, Temporary
 from hub.settings import Endpoint, Mailbox, Operator, Secret, Settings, Signatures, Signing, Site
 from hub.smime.signing import Signer, sign
+from hub.trust.inventory import Inventory
 from hub.trust.signing import SigningKey, load_anchors, load_signing_key
-from hub.wiring.signers import load_signers
+from hub.wiring.signers import LiveSigners, load_signers
 from tests.quiet import password
 from tests.signers import AT, AUTHOR, ENTITY, Authority, Holder, self_signed
 
@@ -262,8 +263,8 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def alerts(settings: Settings, at: datetime) -> list[tuple[str, str, bool]]:
-    shown = [one for one in Certificates(settings).shown() if one.signs]
-    return [(alert.code, alert.subject, alert.is_urgent) for alert in of_certificates(settings, shown, at)]
+    items = Inventory(settings).certificates(at)
+    return [(alert.code, alert.subject, alert.is_urgent) for alert in of_certificates(settings, items, at)]
 
 
 def test_a_signing_certificate_is_told_before_it_ends_and_when_it_has(tmp_path: Path) -> None:
@@ -272,7 +273,7 @@ def test_a_signing_certificate_is_told_before_it_ends_and_when_it_has(tmp_path: 
     assert alerts(settings, AT) == []
     assert alerts(settings, ends - 3 * DAY) == [("certificate-ends-soon", "signing secretariat", False)]
     assert alerts(settings, ends + DAY) == [("certificate-expired", "signing secretariat", True)]
-    (alert,) = of_certificates(settings, Certificates(settings).shown(), ends + DAY)
+    (alert,) = of_certificates(settings, Inventory(settings).certificates(ends + DAY), ends + DAY)
     assert "les destinataires refusent les signatures" in alert.text
 
 
@@ -283,3 +284,56 @@ def test_with_the_next_one_in_place_nothing_is_told(tmp_path: Path) -> None:
     settings = site(tmp_path, signing)
     assert alerts(settings, AT) == []
     assert alerts(settings, ends + DAY) == []
+
+
+# --- while the hub runs
+
+
+def signing_of(tmp_path: Path, current: Holder, following: Holder | None = None) -> Settings:
+    nexts = written(tmp_path, following, "suivant") if following is not None else None
+    return site(tmp_path, Signing(certificate=written(tmp_path, current), next=nexts))
+
+
+def test_a_certificate_that_is_replaced_signs_at_once_and_what_waited_goes(tmp_path: Path) -> None:
+    signers = LiveSigners(signing_of(tmp_path, RSA.signer(not_after=AT - DAY)))
+    with pytest.raises(Awaited):
+        signers.of("secretariat", AT)
+    written(tmp_path, SIGNER)
+    assert signs(signers.of("secretariat", AT)) == SIGNER.der
+    assert signers.of("autre", AT) is None
+    (tmp_path / "a.pem").unlink()
+    with pytest.raises(Awaited, match="cannot be used"):
+        signers.of("secretariat", AT)
+
+
+def test_a_next_one_that_is_wrong_stops_nothing_before_its_day_and_serves_once_it_is_right(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = SIGNER.certificate.not_valid_after_utc
+    late = RSA.signer(not_before=ends + 2 * DAY, not_after=ends + 900 * DAY)
+    signers = LiveSigners(signing_of(tmp_path, SIGNER, late))
+    assert signs(signers.of("secretariat", AT)) == SIGNER.der
+    assert "suivant.pem:1 - boîte secretariat : ce certificat de signature n'est valable qu'à partir du" in caplog.text
+    with pytest.raises(Awaited):
+        signers.of("secretariat", ends + DAY)
+    assert signs(signers.of("secretariat", ends + 3 * DAY)) == late.der
+    assert caplog.text.count("n'est valable qu'à partir du") <= 2
+
+
+def test_once_the_first_is_gone_the_next_one_signs(tmp_path: Path) -> None:
+    following = RSA.signer(not_before=AT - DAY, not_after=AT + 900 * DAY)
+    settings = signing_of(tmp_path, SIGNER, following)
+    (tmp_path / "a.pem").unlink()
+    assert signs(LiveSigners(settings).of("secretariat", AT)) == following.der
+
+
+def test_what_is_wrong_with_one_mailbox_stops_no_other(tmp_path: Path) -> None:
+    settings = signing_of(tmp_path, SIGNER)
+    wrong = settings.mailboxes[0].model_copy(
+        update={"name": "autre", "signing": Signing(certificate=Secret(file=tmp_path / "absent.p12"))}
+    )
+    signers = LiveSigners(settings.model_copy(update={"mailboxes": (wrong, *settings.mailboxes)}))
+    signers.look(AT)
+    assert signs(signers.of("secretariat", AT)) == SIGNER.der
+    with pytest.raises(Awaited):
+        signers.of("autre", AT)

@@ -27,7 +27,8 @@ from cryptography.x509.oid import NameOID
 
 from hub.errors import Misconfigured
 from hub.settings import Endpoint, Operator, Secret
-from hub.trust.tls import certificate_facts, client_context
+from hub.trust.certificates import certificate_facts
+from hub.trust.tls import client_context
 from tests.conftest import missing
 from tests.pki import Authority, Leaf
 from tests.quiet import password
@@ -146,14 +147,14 @@ def test_a_clear_key_never_stays_behind(authority: Authority, leaf: Leaf, tmp_pa
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ("absent", "absent.p12:1 - cannot be read: No such file or directory"),
-        ("password", "client.p12:1 - the password is wrong, or this is no PKCS#12 file"),
-        ("no password", "locked.key:1 - certificate and key cannot be used"),
-        ("junk", "junk.p12:1 - the password is wrong, or this is no PKCS#12 file"),
-        ("no key", "certificate and key cannot be used"),
-        ("other key", "locked.key:1 - certificate and key cannot be used"),
-        ("certificates only", "only.p12:1 - holds no private key with its certificate"),
-        ("password absent", "nothing:1 - cannot be read"),
+        ("absent", "absent.p12:1 - ce fichier ne peut pas être lu (No such file or directory)"),
+        ("password", "client.p12:1 - le mot de passe est faux, ou ce fichier n'est pas un PKCS#12"),
+        ("no password", "locked.key:1 - la clé privée manque, ou son mot de passe est faux"),
+        ("junk", "junk.p12:1 - le mot de passe est faux, ou ce fichier n'est pas un PKCS#12"),
+        ("no key", "la clé privée manque"),
+        ("other key", "locked.key:1 - la clé privée n'est pas celle du certificat"),
+        ("certificates only", "only.p12:1 - ce fichier ne contient pas de clé privée avec son certificat"),
+        ("password absent", "nothing:1 - ce fichier ne peut pas être lu"),
     ],
 )
 def test_a_wrong_certificate_is_named_with_its_reason(
@@ -188,7 +189,7 @@ def test_the_facts_of_a_certificate_are_read(leaf: Leaf, tmp_path: Path) -> None
     (tmp_path / "password").write_text(PASSWORD)
     packed = Secret(file=pkcs12(made, tmp_path / "client.p12", "-legacy"), password_file=tmp_path / "password")
     assert certificate_facts(packed) == facts
-    with pytest.raises(Misconfigured, match="no certificate"):
+    with pytest.raises(Misconfigured, match="ne contient pas de certificat"):
         certificate_facts(Secret(file=made.key))
 
 

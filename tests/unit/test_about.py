@@ -406,9 +406,9 @@ async def test_certain_means_that_nobody_else_is_named_and_nothing_contradicts(
             holders = {one.id for one in site if one.record_number in clue.numbers}
             assert chosen.id in holders or (not holders and not clue.is_clear)
         elif clue.is_clear:
-            known = {name for name in (chosen.identity.birth_name, chosen.identity.used_name) if name}
-            said = {(r.birth_name or "").upper() for r in clue.readings}
-            assert said & {name.upper() for name in known}
+            known = {name.upper() for name in (chosen.identity.birth_name, chosen.identity.used_name) if name}
+            said = {f" {(r.birth_name or '').upper()}" for r in clue.readings}
+            assert any(one.endswith(f" {name}") for one in said for name in known)  # `CR IRM DUPONT` too
             assert chosen.identity.birth_date in {r.birth_date for r in clue.readings}
     if result.way == "name":
         twins = [one for one in site if one.id != chosen.id and one.identity == chosen.identity]

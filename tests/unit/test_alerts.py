@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.alerts import CODES, Alert, AlertLog, Facts, Shown, Stale, alerts_of, database_away, when
+from hub.alerts import CODES, Alert, AlertLog, Facts, Stale, alerts_of, database_away, when
 from hub.alerts.causes import cause_of
 from hub.alerts.directory import directory_cause_of
 from hub.imap.failures import CommandRefused, ConnectionLost, MessageTooLarge, PeerRefused, certificate_code
@@ -17,12 +17,13 @@ from hub.records import Silence
 from hub.settings import Settings
 from hub.spool.ledger import Reckoned
 from hub.spool.lookout import Crowd, Cursor, Look, Told
+from hub.trust.certificates import CertificateFacts
 from hub.trust.directory import Account, DirectoryStanding
+from hub.trust.inventory import Item, State
 from hub.trust.kept import Trouble
-from hub.trust.tls import CertificateFacts
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
-BOX = "dossiers"
+BOX, FINESS = "dossiers", "690000001"
 SECOND = timedelta(seconds=1)
 ENDPOINT = {"host": "localhost", "port": 993, "tls": "implicit"}
 
@@ -31,7 +32,7 @@ def settings(**more: Any) -> Settings:
     """One mailbox; the limits are the defaults."""
     operator = {"name": "operateur", "imap": ENDPOINT, "smtp": ENDPOINT, "ca_file": "ca.pem", "sasl": "none"}
     box = {"name": BOX, "address": "bal@mecs.mssante.example", "operator": "operateur", **more.pop("box", {})}
-    site = {"product_reference": "ESSAI1", "finess": "690000001"}
+    site = {"product_reference": "ESSAI1", "finess": FINESS}
     return Settings.model_validate({"site": site, "operators": [operator], "mailboxes": [box], **more})
 
 
@@ -55,7 +56,7 @@ def facts(
     accepted: timedelta | None = None,
     watcher: Told | None = None,
     account: Reckoned | None = None,
-    certificates: tuple[Shown, ...] = (),
+    certificates: tuple[Item, ...] = (),
     unmarked: int = 0,
     silence: Silence = Silence(),
     directory: DirectoryStanding = DirectoryStanding(is_set=False),
@@ -79,7 +80,7 @@ def facts(
     return Facts(
         look=replace(well, **look),
         decisions=0,
-        certificates=certificates,
+        inventory=certificates,
         silence=silence,
         directory=directory,
         stale=stale,
@@ -255,16 +256,18 @@ def test_a_message_that_is_tried_for_long_is_told_once_nothing_worse_is() -> Non
 # --- certificates (complaints.md, row 18)
 
 
-def shown(ends: timedelta, *, begins: timedelta = timedelta(days=-300), unit: str = "") -> Shown:
+def shown(ends: timedelta, *, begins: timedelta = timedelta(days=-300), unit: str = "", **more: Any) -> Item:
     certificate = CertificateFacts(common_name="bal", unit=unit, not_before=NOW + begins, not_after=NOW + ends)
-    return Shown("operator operateur", Path("tls/bal.pem"), certificate)
+    state = State.ENDED if ends <= timedelta(0) else State.NOT_YET if begins > timedelta(0) else State.IN_USE
+    known: dict[str, Any] = {"what": "client", "holder": "operator operateur", "file": Path("tls/bal.pem")}
+    return Item(**known | {"state": state, "facts": certificate, "expected": (f"1{FINESS}",)} | more)
 
 
 @pytest.mark.parametrize(
     ("certificate", "raised", "is_urgent"),
     [
-        (shown(timedelta(days=30) + SECOND), [], False),
-        (shown(timedelta(days=30)), ["certificate-ends-soon"], False),
+        (shown(timedelta(days=90) + SECOND), [], False),
+        (shown(timedelta(days=90)), ["certificate-ends-soon"], False),
         (shown(timedelta(days=1)), ["certificate-ends-soon"], False),
         (shown(SECOND), ["certificate-ends-soon"], False),
         (shown(timedelta(0)), ["certificate-expired"], True),
@@ -275,7 +278,7 @@ def shown(ends: timedelta, *, begins: timedelta = timedelta(days=-300), unit: st
         (shown(timedelta(days=300), unit="1690000001"), [], False),
     ],
 )
-def test_certificates_are_told_before_and_when_they_end(certificate: Shown, raised: list[str], is_urgent: bool) -> None:
+def test_certificates_are_told_before_and_when_they_end(certificate: Item, raised: list[str], is_urgent: bool) -> None:
     known = facts(certificates=(certificate,))
     assert codes(known) == raised
     assert [alert.is_urgent for alert in alerts_of(settings(), known, NOW)] == [is_urgent] * len(raised)
@@ -361,6 +364,11 @@ def test_the_log_is_told_when_an_alert_begins_and_ends_and_once_a_day() -> None:
         [],
         ["alert mailbox-silent (dossiers) begins: La boîte…"],
     ]
+    nearer = replace(other, step=2)
+    assert [line.text for line in log.lines([alert, nearer], NOW + timedelta(days=1, minutes=4))] == [
+        "alert certificate-ends-soon (operator x) comes nearer: bientôt"
+    ]
+    assert log.lines([alert, nearer], NOW + timedelta(days=1, minutes=5)) == ()
     assert [line.is_urgent for line in AlertLog(timedelta(days=1)).lines([alert, other], NOW)] == [True, False]
 
 

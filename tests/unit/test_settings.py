@@ -28,6 +28,16 @@ def with_examples() -> str:
     return "\n".join(line.removeprefix(EXAMPLE) for line in lines) + "\n"
 
 
+# Certificates shown as null: the same section as that of an operator, which is shown whole.
+NOTHING_SET = {
+    "operators.next_certificate",
+    "mailboxes.certificate",
+    "mailboxes.next_certificate",
+    "mailboxes.signing.next",
+    "submission.certificate",
+}
+
+
 def names(model: type[BaseModel], before: str = "") -> set[str]:
     """Every setting, by its full name; those of a section in a list under the name of the list."""
     found: set[str] = set()
@@ -68,9 +78,8 @@ def explained(text: str) -> set[str]:
 
 def test_every_setting_is_in_the_file() -> None:
     tree = configuration.plain(configuration.parse_yaml(with_examples(), "hub.yaml"))
-    # A certificate of a mailbox is the same section as that of an operator, shown there; so is the next one that signs.
-    shown_elsewhere = ("mailboxes.certificate.", "mailboxes.signing.next.", "submission.certificate.")
-    missing = {name for name in names(Settings) - written(tree) if not name.startswith(shown_elsewhere)}
+    inside = tuple(f"{name}." for name in NOTHING_SET)
+    missing = {name for name in names(Settings) - written(tree) if not name.startswith(inside)}
     assert missing == set()
 
 
@@ -80,12 +89,7 @@ def test_every_line_of_the_file_is_a_setting() -> None:
         Settings, configuration.parse_yaml(with_examples().replace('product_reference: ""', 'product_reference: "A1"'),
                                            "hub.yaml"), "hub.yaml")  # fmt: skip
     assert settings.mailboxes[0].operator == settings.operators[0].name
-    nothing_set = {
-        "mailboxes.certificate",
-        "mailboxes.signing.next",
-        "submission.certificate",
-    }  # sections shown as null
-    unknown = written(configuration.plain(tree)) - names(Settings) - nothing_set
+    unknown = written(configuration.plain(tree)) - names(Settings) - NOTHING_SET
     assert unknown == set()
 
 
@@ -188,6 +192,27 @@ SITE = "site: {product_reference: A1}\n"
             "hub.yaml:3 directory.extraction_file extraction_url and extraction_file: one of the two",
         ),
         ("directory:\n  api_url: https://x/\n", "hub.yaml:2 directory.api_url api_url needs api_key_file"),
+        (
+            "alerting:\n  certificate_notice: 30d\n",
+            "2 alerting.certificate_notice it is certificate_notices now",
+        ),
+        ("alerting:\n  certificate_notices: []\n", "hub.yaml:2 alerting.certificate_notices"),
+        ("alerting:\n  certificate_notices: [7d, 30d]\n", "each notice is shorter than the one before it"),
+        ("alerting:\n  mail_to: [a@b.fr]\n", "hub.yaml:2 alerting.mail_to mail_from is needed"),
+        ("alerting:\n  mail_to: [Monsieur]\n  mail_from: un\n", "hub.yaml:2 alerting.mail_to.0"),
+        ("alerting:\n  mail_from: un\n", "hub.yaml:2 alerting.mail_from no mailbox is called un"),
+        (
+            SITE + OPERATOR + MAILBOX + "alerting: {mail_to: [a@b.fr, c@ailleurs.fr], mail_from: un}\n"
+            "deciding: {member_domains: [d.fr]}\n",
+            "alerting.mail_to.1 this address is not of the trust space",
+        ),
+        ("site:\n  siret: '123'\n", "hub.yaml:2 site.siret"),
+        (OPERATOR + "    structure: '2123456789'\n", "operators.0.structure"),
+        (
+            SITE + OPERATOR + MAILBOX.replace("op}", "op, next_certificate: {file: deux.p12}}"),
+            "mailboxes.0.next_certificate next_certificate follows a certificate that stands here too",
+        ),
+        (OPERATOR + "    next_from: 2026-09-01\n", "operators.0.next_from next_from is the day of a next_certificate"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:

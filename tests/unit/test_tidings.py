@@ -28,10 +28,14 @@ from hub.message import (
     Thought,
 )
 from hub.parse import parse
+from hub.parse.signed import Witness
 from hub.raw import joined
 from hub.receipts import heard, keys_of
 from hub.routing.rulebook import Policy
+from hub.smime import Trust, sign
 from tests.recipient import FORMS, Case, answer
+from tests.signers import AT as SIGNED_AT
+from tests.signers import Authority
 from tests.unit.routing_samples import document, mail, rulebook
 from tests.unit.test_correlate import ASE, AT, AUTHOR, DOCTOR, NO_CODES, a_sending
 
@@ -262,6 +266,26 @@ def test_a_letter_of_our_own_is_noted_and_closed() -> None:
         "own-letter",
         (),
     )
+
+
+AC = Authority("ec")
+SIGNER = AC.signer(AUTHOR)
+
+
+def signed_letter() -> bytes:
+    head, _, _ = letter_raw().partition(b"\r\n\r\n")
+    entity = b"Content-Type: text/plain; charset=UTF-8\r\n\r\nBonjour,\r\n"
+    return head + b"\r\nMIME-Version: 1.0\r\n" + sign(entity, SIGNER, SIGNED_AT, "=_sig_a")
+
+
+def test_so_is_one_that_the_hub_signed_and_none_whose_signature_is_false() -> None:
+    witness = Witness(Trust(AC.anchors), SIGNED_AT)
+    letter = parse(signed_letter(), Limits(), NO_CODES, witness=witness)
+    assert letter.verdict is not None
+    assert letter.verdict.outcome == "valid"
+    assert routing.think(seen(letter, ()), BOOK).plan.rule == "own-letter"
+    altered = parse(signed_letter().replace(b"Bonjour", b"Bonsoir"), Limits(), NO_CODES, witness=witness)
+    assert routing.think(seen(altered, ()), BOOK).plan.rule != "own-letter"
 
 
 @pytest.mark.parametrize(
