@@ -12,8 +12,8 @@
 Hands touch the world and do not think (`imap`, `smtp`, `spool`, `records`, `trust`, `cell`). The mind thinks and
 touches nothing (`parse`, `compose`, `routing`, `cda`, `receipts`, `smime`, `pdf`). The story is `trip.py`: read it
 first; `deeds/` beside it does each step.
-Beside it `reckoning` counts what became of everything, `alerts` says what whoever runs the hub must know, and
-`rehearsal` tries a mailbox's certificates before their day.
+Beside it `reckoning` counts what became of everything, `alerts` says what whoever runs the hub must know, and `trial`
+tries an operator, and certificates before their day.
 Floors and contracts stand in `pyproject.toml`; words in `docs/glossary.md`.
 """
 

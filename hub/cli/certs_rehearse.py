@@ -14,8 +14,8 @@ from hub.alerts.causes import cause_of
 from hub.alerts.inventory_words import row_of
 from hub.cli.site import HERE, SiteOption, settings_of
 from hub.errors import Permanent
-from hub.rehearsal import Scene, rehearse, with_next
 from hub.settings import Mailbox, Settings
+from hub.trial import Scene, rehearse, with_next
 from hub.trust.inventory import Inventory, State
 from hub.wiring import now
 from hub.wiring.rehearsing import staged

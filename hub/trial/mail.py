@@ -13,6 +13,7 @@ from hub.trial.going import Trying
 from hub.trial.letter import Sent, plain_letter, signed_letter
 from hub.trial.round_trip import Lost, Post, Returned, round_trip
 from hub.trial.steps import Steps
+from hub.trial.words import LEFT
 
 _WHY = {
     "blanks": "des blancs en fin de ligne ont été ôtés",
@@ -21,11 +22,6 @@ _WHY = {
     "eight-bit": "des caractères accentués ont été perdus",
     "longer": "du texte a été ajouté",
     "shorter": "du texte manque",
-}
-_LEFT = {
-    "marked": "Le message d'essai reste dans la boîte, marqué comme supprimé (le serveur ne sait pas ôter un seul "
-    "message).",
-    "there": "Le message d'essai reste dans la boîte : vous pouvez le supprimer. Le hub le note et n'en fait rien.",
 }
 
 
@@ -91,7 +87,7 @@ async def _gone(post: Post, mail: Sent, code: str, within: float, steps: Steps) 
     steps.ok(f"{code}-sent", f"{what} : accepté par l'opérateur", came.answer, seconds=came.accepted_in)
     steps.ok(f"{code}-back", f"{what} : revenu dans {came.folder}", seconds=came.back_in)
     if came.left != "removed":
-        steps.note(f"{code}-removed", _LEFT[came.left])
+        steps.note(f"{code}-removed", LEFT[came.left])
     return came
 
 

@@ -18,7 +18,7 @@ from hub.imap.failures import CommandRefused, ConnectionLost, MessageGone
 from hub.imap.folder import Folder
 from hub.imap.opening import credentials_of, open_session
 from hub.imap.session import Session
-from hub.ports import FindWay, Sender
+from hub.ports import FindWay, Sender, Way
 from hub.raw import Whole
 from hub.settings import Mailbox, Operator, Watching
 
@@ -68,7 +68,7 @@ async def round_trip(post: Post, mail: bytes, message_id: str, *, within: float)
     """`mail`: final bytes, from the mailbox's address to itself, with this Message-ID. `within`: seconds from the
     moment it was taken until it must be seen. The return path is the mailbox: a notice of failure comes back to it
     too. Raises Lost, and what sending and reading raise (HubError)."""
-    session = await _opened(post)
+    session, _ = await opened(post)
     try:
         begins = await _ends(session, _folders(post.mailbox))
         address, began = post.mailbox.address, perf_counter()
@@ -93,13 +93,16 @@ async def round_trip(post: Post, mail: bytes, message_id: str, *, within: float)
         await session.logout()
 
 
-async def _opened(post: Post) -> Session:
-    return await open_session(
-        await post.find_imap(),
-        credentials_of(post.mailbox, post.operator),
+async def opened(post: Post) -> tuple[Session, Way]:
+    """A session with the mailbox, and how it was reached. Raises what `hub.imap.opening` raises, OSError."""
+    way = await post.find_imap()
+    session = await open_session(
+        way,
+        await asyncio.to_thread(credentials_of, post.mailbox, post.operator),
         post.watching.connect_timeout.total_seconds(),
         post.watching.command_timeout.total_seconds(),
     )
+    return session, way
 
 
 def _folders(mailbox: Mailbox) -> tuple[str, ...]:

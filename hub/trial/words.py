@@ -106,3 +106,11 @@ def _fits(host: str, name: str) -> bool:
 def size(count: int) -> str:
     """`20 Mo` (10^6 bytes), `512 o`."""
     return f"{count / 1_000_000:.1f} Mo".replace(".", ",").replace(",0", "") if count >= 100_000 else f"{count} o"
+
+
+# What becomes of the mail of a trial, when it could not be taken away (`round_trip.Returned.left`).
+LEFT = {
+    "marked": "Le message d'essai reste dans la boîte, marqué comme supprimé (le serveur ne sait pas ôter un seul "
+    "message).",
+    "there": "Le message d'essai reste dans la boîte : vous pouvez le supprimer. Le hub le note et n'en fait rien.",
+}

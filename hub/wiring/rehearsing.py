@@ -1,5 +1,5 @@
-"""Builds the stage of a rehearsal (`hub.rehearsal`) from the settings: the mailbox's real doors, a real reader. No
-database: certificates can be tried while it is away, or before the first start."""
+"""Builds the stage of a rehearsal (`hub.trial.rehearsal`) from the settings: the mailbox's real doors, a real reader.
+No database: certificates can be tried while it is away, or before the first start."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from datetime import datetime
 from hub.errors import Permanent
 from hub.message import Verdict
 from hub.raw import Whole
-from hub.rehearsal import Stage
 from hub.settings import Mailbox, Settings
 from hub.smime import Signer
+from hub.trial import Stage
 from hub.wiring import letterheads, make_cell, make_sender, new_message_id, now
 from hub.wiring.signers import load_signers
 from hub.wiring.ways import Ways
