@@ -74,3 +74,11 @@ class LostLease(Temporary):
 
 class StalePlan(Temporary):
     """The records changed since the plan was made: drop it and think again (a new version was filed meanwhile)."""
+
+
+def place_of(error: BaseException) -> str:
+    """`file.py:line` where an exception was raised, for the log: its text may quote what nobody may read there."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else "?"

@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from hub import deeds, routing
 from hub.deeds import Carriage, Hub, perform
-from hub.errors import Awaited, Damaged, LostLease, Permanent, StalePlan, Temporary
+from hub.errors import Awaited, Damaged, LostLease, Permanent, StalePlan, Temporary, place_of
 from hub.message import Answer, Delivery, Envelope, Filing, Hold, Match, News, ParsedMessage, Receipt, Thought
 from hub.ports import Effect, OpenStep, Ready, Records, Spool
 
@@ -54,7 +54,7 @@ async def carry(message_id: str, hub: Hub) -> None:
         await hub.spool.postpone(message_id, type(error).__name__, until, not isinstance(error, Awaited))
     except Exception as error:  # an unknown exception is our fault and temporary (house.md, States)
         # The text of a foreign exception may quote what it choked on: only its class and place are logged.
-        log.error("message %s: %s at %s", message_id, type(error).__name__, _place(error))
+        log.error("message %s: %s at %s", message_id, type(error).__name__, place_of(error))
         await hub.spool.postpone(message_id, type(error).__name__)
     finally:
         await hub.spool.yield_lease(message_id)
@@ -184,11 +184,3 @@ async def _lease_kept(message_id: str, hub: Hub) -> AsyncIterator[None]:
         first.cancel()
         for keeper in keepers:
             keeper.cancel()
-
-
-def _place(error: BaseException) -> str:
-    """`file:line` where an exception was raised, for the log."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"

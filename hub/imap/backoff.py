@@ -6,10 +6,8 @@ one that hit a cap does not, however often it compared: a server that floods wou
 
 from __future__ import annotations
 
-import traceback
-
 from hub import settings
-from hub.errors import Misconfigured, Permanent
+from hub.errors import Misconfigured, Permanent, place_of
 
 
 class Backoff:
@@ -44,6 +42,5 @@ def code_of(error: Exception) -> str:
     """A code without content: ours, or the error's type and the line that raised it."""
     if code := getattr(error, "code", ""):
         return str(code)
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    line = f"@{where[0].filename.rpartition('/')[2]}:{where[0].lineno}" if where else ""
+    line = f"@{place_of(error)}" if error.__traceback__ is not None else ""
     return f"{type(error).__name__.lower()}{line}"

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
-from hub.errors import Temporary
+from hub.errors import Temporary, place_of
 from hub.ports import BlobSink, User
 from hub.smtp import lines
 from hub.smtp.desk import Draft, Phase, SubmissionDesk, answer_of
@@ -173,7 +173,7 @@ class Conversation(SMTP):  # type: ignore[misc]
                 self.transport.close()
                 return
             except Exception as error:  # our fault, and temporary; its text may quote the mail
-                log.error("submission: %s", type(error).__name__, exc_info=log.isEnabledFor(logging.DEBUG))
+                log.error("submission: %s at %s", type(error).__name__, place_of(error))
                 await self.push(lines.LATER)
 
     async def _refuse(self, refused: Refused) -> None:

@@ -309,7 +309,7 @@ def test_a_wrong_file_is_named(place: Place, tmp_path: Path) -> None:
     place.write(leaf=Leaf(tmp_path / "absent.crt", tmp_path / "absent.key", tmp_path / "absent.pem"))
     steps = place.steps(well=False)
     assert failures(steps) == ["client-certificate", "imap-where", "smtp-where"]
-    assert "absent.crt:1 - cannot be read" in steps["imap-where"]["seen"][0]
+    assert "absent.crt:1 - ce fichier ne peut pas être lu" in steps["imap-where"]["seen"][0]
 
 
 def test_a_mailbox_that_is_not_there(place: Place) -> None:
