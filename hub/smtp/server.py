@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import logging
 import re
 import ssl
@@ -113,10 +114,12 @@ class Conversation(SMTP):  # type: ignore[misc]
 
     def hang_up(self, answer: str) -> None:
         """Say why and close; a client that does not listen is cut off a moment later."""
+        if not self._tls_handshake_is_over():  # there is nobody yet to whom it could be said
+            self._original_transport.abort()
+            return
         if self.transport is None or self.transport.is_closing():
             return
-        if self._tls_handshake_is_over():
-            self.transport.write(self._all_unsaid() + f"{answer}\r\n".encode("ascii"))
+        self.transport.write(self._all_unsaid() + f"{answer}\r\n".encode("ascii"))
         self.transport.close()
         self.loop.call_later(ABORT_AFTER, self._abort, self._original_transport or self.transport)
 
@@ -169,9 +172,6 @@ class Conversation(SMTP):  # type: ignore[misc]
             except asyncio.CancelledError:
                 self._writer.close()
                 raise
-            except TLSSetupException:
-                self.transport.close()
-                return
             except Exception as error:  # our fault, and temporary; its text may quote the mail
                 log.error("submission: %s at %s", type(error).__name__, place_of(error))
                 await self.push(lines.LATER)
@@ -228,7 +228,13 @@ class Conversation(SMTP):  # type: ignore[misc]
         if not self._inflow.is_empty:  # sent in clear by whoever sits between: never obeyed as if it had come encrypted
             raise Refused(f"421 {lines.TLS_ALONE[4:]}")
         self.session.host_name = None
-        await super().smtp_STARTTLS(None)
+        with contextlib.suppress(TLSSetupException):
+            await super().smtp_STARTTLS(None)
+        if not self._tls_handshake_is_over():
+            # asyncio tells a protocol of the end of its connection only when its handshake was done: whoever breaks off
+            # in it would keep a place of this door for ever.
+            self._original_transport.abort()
+            self.connection_lost(None)
 
     async def smtp_AUTH(self, argument: str) -> None:
         if not self.session.host_name or not self.session.extended_smtp or self._draft is not None:

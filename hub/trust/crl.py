@@ -13,6 +13,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from hub.trust.chain import UNREADABLE
 from hub.trust.statements import SOUND, StatementRefused
 
 # `certificateIssuer` (RFC 5280 §5.3.3): an entry about a certificate of somebody else. Looked for in the bytes: to
@@ -71,7 +72,7 @@ def named_points(certificate: x509.Certificate) -> tuple[str, ...]:
     """The URIs at which a certificate says that its list is published, LDAP included."""
     try:
         points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()
     whole = [point for point in points if not point.reasons and not point.crl_issuer]
     return tuple(name for point in whole for name in _uris(point.full_name))
@@ -92,7 +93,7 @@ def _parsed(raw: bytes) -> x509.CertificateRevocationList:
     try:
         crl = x509.load_der_x509_crl(raw)
         _ = crl.extensions, crl.issuer, crl.next_update_utc  # read only when asked for
-    except (ValueError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
+    except UNREADABLE:
         raise StatementRefused("not-der") from None
     return crl
 

@@ -20,7 +20,7 @@ from cryptography.x509.verification import (
 
 from hub.errors import Untrusted
 from hub.trust.authorities import fingerprint
-from hub.trust.chain import read_certificate
+from hub.trust.chain import UNREADABLE, read_certificate
 from hub.trust.crl import common_name
 
 NAMES_MOST = 10  # told of a certificate that carries more
@@ -65,7 +65,7 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     """Host names and addresses of the SAN."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()
     return tuple(str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress))
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from hub.trust.chain import has_issued
+from hub.trust.chain import UNREADABLE, has_issued
 from hub.trust.statements import SKEW, SOUND, StatementRefused
 
 
@@ -44,7 +44,7 @@ def named_responders(certificate: x509.Certificate) -> tuple[str, ...]:
     """The URIs at which a certificate says that its authority answers."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()
     places = [one.access_location for one in access if one.access_method == AuthorityInformationAccessOID.OCSP]
     return tuple(str(place.value) for place in places if isinstance(place, x509.UniformResourceIdentifier))
@@ -63,7 +63,7 @@ def read_answer(
         _check_extensions(response, nonce)
         signer = _signer(response, issuer)
         about = _about(response.responses, certificate, issuer)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNREADABLE:
         raise StatementRefused("not-der") from None
     made, ends = about.this_update_utc, about.next_update_utc
     if ends is None:  # it counts for the moment of its making: newer ones are always to be had (§4.2.2.1)

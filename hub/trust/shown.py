@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from hub.errors import Temporary
 from hub.settings import Endpoint
+from hub.trust.chain import UNREADABLE
 
 if TYPE_CHECKING:
     from OpenSSL import SSL, crypto
@@ -58,7 +59,7 @@ def facts_of(der: bytes) -> ShownCertificate:
             not_after=read.not_valid_after_utc,
             fingerprint=hashlib.sha256(der).hexdigest(),
         )
-    except ValueError:
+    except UNREADABLE:
         raise NotShown("the certificate cannot be read") from None
 
 

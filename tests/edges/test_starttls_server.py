@@ -218,17 +218,30 @@ async def test_no_handshake_no_conversation(door: OpenDoor, said: bytes) -> None
     with suppress(ConnectionError):
         told = await asyncio.wait_for(client.reader.read(), 10)
     assert told == b"" or told.startswith(b"\x15\x03")  # a TLS alert, and no word of SMTP
+    assert await has_nobody(door)
+
+
+async def test_a_client_that_vanishes_in_the_handshake_leaves_its_place(door: OpenDoor) -> None:
+    client = await in_clear(door)
+    assert (await client.ask("STARTTLS")).startswith("220 ")
+    client.writer.transport.abort()
+    assert await has_nobody(door)
+    assert not any(door.desk.sessions.values())
+
+
+async def has_nobody(door: OpenDoor) -> bool:
+    for _ in range(100):
+        if not door.desk.talks:
+            return True
+        await asyncio.sleep(0.05)
+    return False
 
 
 async def test_a_goodbye_right_after_the_handshake_ends_the_conversation(door: OpenDoor) -> None:
     client = await in_clear(door)
     await sealed(client, door)
     client.writer.close()  # close_notify
-    for _ in range(100):
-        if not door.desk.talks:
-            break
-        await asyncio.sleep(0.05)
-    assert not door.desk.talks
+    assert await has_nobody(door)
 
 
 # --- the port of implicit TLS

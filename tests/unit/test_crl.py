@@ -10,7 +10,7 @@ from asn1crypto import crl as asn1_crl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hub.trust.crl import RevocationList, named_points, read_list
@@ -136,6 +136,7 @@ def test_points_are_read_and_those_for_some_reasons_only_are_not() -> None:
     assert named_points(IGC.leaf(has_points=False).certificate) == ()
 
 
+@example(10, 1)  # another version
 @given(st.integers(0, 5_000), st.integers(1, 255))
 def test_whatever_is_changed_in_a_list_it_is_refused(place: int, flip: int) -> None:
     raw = bytearray(WHOLE)
