@@ -1,5 +1,5 @@
 # make demo   set-up, then the main job, both ways, on the embedded default (SQLite, no server, no root)
-# make test   set-up with Debian packages, then every test against real servers, six at a time: they mostly wait
+# make test   set-up with Debian packages, then every test against real servers, four at a time: they mostly wait
 # make check  the quick one: style, types, architecture, unit tests (under a minute)
 # make bench  figures as ratios in one run
 .PHONY: demo test check bench torture contention soak faults memory hostile fuzz lock clean
@@ -11,7 +11,7 @@ demo:
 test:
 	@sh scripts/setup.sh packages dev
 	@$(MAKE) --no-print-directory _style
-	.venv/bin/pytest -q -n 6 --dist loadfile --no-loadscope-reorder
+	.venv/bin/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 check:
 	@sh scripts/setup.sh dev

@@ -46,7 +46,8 @@ class CompletingReader:
         parsed = await self._reader.read(raw, words_for, drafts, received_at, clues)
         if parsed.verdict is None:
             return parsed
-        return replace(parsed, verdict=await self._completed(parsed.verdict))
+        verdict = await self._completed(parsed.verdict)
+        return parsed if verdict is parsed.verdict else replace(parsed, verdict=verdict)
 
     async def _completed(self, verdict: Verdict) -> Verdict:
         question = question_of(verdict)

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -419,7 +420,10 @@ def test_every_250_survives_kill_9_and_is_there_once(tmp_path: Path, authority: 
     try:
         for round_number in range(8):
             process = site.start()
-            site.over.wait(2.0 + round_number * 0.07)
+            wanted, until = len(site.acknowledged) + 7, time.monotonic() + 60
+            while len(site.acknowledged) < wanted and time.monotonic() < until:
+                site.over.wait(0.02)
+            site.over.wait(round_number * 0.07)
             process.send_signal(signal.SIGKILL)
             process.wait()
     finally:
