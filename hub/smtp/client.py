@@ -77,13 +77,6 @@ class SmtpSender:
         checked_sender = answers.checked_address(sender) if sender else ""
         return await line.send(_Letter(checked_sender, answers.checked_address(recipient), mail, ask))
 
-    async def reach(self, mailbox: str) -> None:
-        """Open the way out of a mailbox, log in, and leave: nothing is sent. Raises Temporary, Permanent."""
-        line = self._lines.get(mailbox)
-        if line is None:
-            raise Permanent(f"mailbox {mailbox} has no way out in the settings", answers.REFUSED)
-        await line.reach()
-
     async def close(self) -> None:
         """Say QUIT on every open connection. Safe to call twice; a later `send` opens a new one."""
         await asyncio.gather(*(line.close() for line in set(self._lines.values())))
@@ -128,13 +121,6 @@ class _Line:
             finally:
                 if self._smtp:
                     self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._expire)
-
-    async def reach(self) -> None:
-        """On a new connection, whatever is open."""
-        async with self._lock:
-            await self._leave()
-            self._smtp = await self._opened()
-            await self._leave()
 
     async def close(self) -> None:
         async with self._lock:

@@ -9,11 +9,13 @@ from datetime import datetime
 
 from hub.errors import Permanent
 from hub.message import Verdict
+from hub.ports import nobody_told
 from hub.raw import Whole
 from hub.settings import Mailbox, Settings
 from hub.smime import Signer
+from hub.smtp.session import look
 from hub.trial import Stage
-from hub.wiring import letterheads, make_cell, make_sender, new_message_id, now
+from hub.wiring import letterheads, make_cell, make_sender, new_message_id, now, smtp_route
 from hub.wiring.signers import load_signers
 from hub.wiring.ways import Ways
 
@@ -27,6 +29,11 @@ async def staged(settings: Settings, mailbox: Mailbox) -> AsyncIterator[Stage]:
     if letterhead is None:
         raise Permanent(f"no mailbox {mailbox.name}")
 
+    async def reach() -> None:
+        sending = settings.sending
+        within = (sending.connect_timeout.total_seconds(), sending.command_timeout.total_seconds())
+        await look(smtp_route(settings, ways, mailbox), *within, nobody_told)
+
     def signer(at: datetime) -> tuple[Signer | None, tuple[str, ...]]:
         found = load_signers(settings, at, (mailbox,))
         return found.of(mailbox.name, at), found.warnings
@@ -37,7 +44,7 @@ async def staged(settings: Settings, mailbox: Mailbox) -> AsyncIterator[Stage]:
     try:
         yield Stage(
             imap=ways.imap(mailbox),
-            reach=lambda: sender.reach(mailbox.name),
+            reach=reach,
             sender=sender,
             signer=signer,
             judge=judge,
