@@ -72,12 +72,20 @@ class Kept:
 
     def replace(self, raw: bytes, at: datetime) -> None:
         """`at` (aware): when it was fetched. Forgets all trouble."""
+        self.replace_by(self._drafted(raw), at)
+
+    def _drafted(self, raw: bytes) -> Path:
+        """On a disk that takes nothing no draft is left: one would come for each try."""
         draft = self.draft()
-        with draft.open("xb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        self.replace_by(draft, at)
+        try:
+            with draft.open("xb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        return draft
 
     def draft(self) -> Path:
         """A path for a new copy, in the same folder."""
@@ -135,15 +143,13 @@ class Kept:
         doubled: timedelta = fetching.backoff_first * 2 ** min(before.failures, 20)
         wait = min(fetching.backoff_most, max(doubled, asked or timedelta(0)))
         trouble = Trouble(before.failures + 1, code, before.since or at, at + wait)
-        draft = self.draft()
         told = {
             "failures": trouble.failures,
             "code": code,
             "since": (trouble.since or at).isoformat(),
             "until": (at + wait).isoformat(),
         }
-        draft.write_text(json.dumps(told), encoding="ascii")
-        draft.replace(self._trouble_file)
+        self._drafted(json.dumps(told).encode("ascii")).replace(self._trouble_file)
         return trouble
 
 

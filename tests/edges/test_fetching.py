@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,6 +104,26 @@ def test_the_last_good_copy_stays_and_trouble_doubles_the_wait(tmp_path: Path) -
     kept.replace(b"two", AT + timedelta(hours=1))
     assert kept.trouble().failures == 0
     assert kept.stamp() != first
+
+
+def test_a_full_disk_leaves_the_copy_as_it_is_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(tmp_path / "trust", "list.xml")
+    kept.replace(b"one", AT)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                kept.replace(b"two", AT)
+            with pytest.raises(OSError, match="No space"):
+                kept.failed("timeout", AT, QUICK)
+    copy = kept.read()
+    assert copy is not None
+    assert copy.raw == b"one"
+    assert [one.name for one in (tmp_path / "trust").iterdir()] == ["list.xml"]
 
 
 async def test_one_at_a_time_fetches(tmp_path: Path) -> None:
