@@ -3,9 +3,9 @@ searched.
 
 The import runs in a process of its own (its peak is VmHWM) and is also set against a floor: what no program can leave
 out that reads the same ZIP and indexes the same words and beginnings of words with SQLite's FTS5, and nothing else (no
-check, no address, no roles, no columns). Searches go through `Together`, as `hub directory find` does; each is measured
-thrice and its best counts, since what is meant is the search and not the mood of the machine. CPU stands beside what
-others delay.
+check, no address, no activities, no columns). Searches go through `Together`, as `hub directory find` does; each is
+measured thrice and its best counts, since what is meant is the search and not the mood of the machine. CPU stands
+beside what others delay.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _ALSO = {"saint": "st", "st": "saint", "sainte": "ste", "ste": "sainte"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class Activity:
     """One activity of a person, or the place of an organisation's mailbox. What is not said is "". `sign`: the name
     over the door (enseigne); `structure_id`: such as `FINESS 990657926`; `department`: its code."""
 
@@ -60,7 +60,7 @@ class Entry:
     given: str = ""
     person_id: str = ""
     description: str = ""
-    roles: tuple[Role, ...] = ()
+    activities: tuple[Activity, ...] = ()
     gone_at: datetime | None = None
 
     @property
@@ -68,14 +68,16 @@ class Entry:
         """As people say it: `DR Adrien CHAMONT`, or service and organisation; the address for want of better."""
         if self.family or self.given:
             return " ".join(filter(None, (self.title, self.given, self.family)))
-        role = self.roles[0] if self.roles else Role()
+        activity = self.activities[0] if self.activities else Activity()
         return (
-            " - ".join(filter(None, (role.organisation or role.sign, role.service))) or self.description or self.address
+            " - ".join(filter(None, (activity.organisation or activity.sign, activity.service)))
+            or self.description
+            or self.address
         )
 
     @property
     def departments(self) -> frozenset[str]:
-        return frozenset(role.department for role in self.roles if role.department)
+        return frozenset(activity.department for activity in self.activities if activity.department)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +201,11 @@ def closeness(entry: Entry, terms: Sequence[Term]) -> tuple[object, ...]:
     """Sorts the nearest first: present, by how much of the name was meant, then by name."""
     names = set(words_of(f"{entry.family} {entry.given}"))
     if not names:
-        names = {word for role in entry.roles for word in words_of(f"{role.organisation} {role.sign} {role.service}")}
+        names = {
+            word
+            for activity in entry.activities
+            for word in words_of(f"{activity.organisation} {activity.sign} {activity.service}")
+        }
     points = sum(max(_points(form, names) for form in term.forms) for term in terms)
     return entry.gone_at is not None, -points, folded(entry.family or entry.name), folded(entry.given), entry.address
 
@@ -211,7 +217,7 @@ def _points(form: tuple[str, ...], names: set[str]) -> int:
 
 
 def joined(wanted: Wanted, answers: Iterable[Found]) -> Found:
-    """One answer of several: an address once, as its nearest source has it, with the roles that the others add."""
+    """One answer of several: an address once, as its nearest source has it, with the activities that the others add."""
     by_address: dict[str, Entry] = {}
     is_whole, away = True, list[Away]()
     for found in answers:
@@ -232,8 +238,10 @@ def joined(wanted: Wanted, answers: Iterable[Found]) -> Found:
 
 def _merged(one: Entry, other: Entry) -> Entry:
     first, second = sorted((one, other), key=lambda entry: (entry.gone_at is not None, SOURCES.index(entry.source)))
-    more = tuple(role for role in second.roles if second.gone_at is None and role not in first.roles)
-    return replace(first, roles=first.roles + more) if first.source != second.source else first
+    more = tuple(
+        activity for activity in second.activities if second.gone_at is None and activity not in first.activities
+    )
+    return replace(first, activities=first.activities + more) if first.source != second.source else first
 
 
 def known_of(address: str, entries: Iterable[Entry]) -> Known:
@@ -248,7 +256,7 @@ def known_of(address: str, entries: Iterable[Entry]) -> Known:
         is_listed=entry.gone_at is None,
         kind=entry.kind,
         name=entry.name,
-        organisation=next(filter(None, (role.organisation or role.sign for role in entry.roles)), ""),
+        organisation=next(filter(None, (activity.organisation or activity.sign for activity in entry.activities)), ""),
         seen_at=max(one.seen_at for one in ours),
         gone_at=entry.gone_at,
     )

@@ -25,7 +25,7 @@ import typer
 from hub.alerts import day, directory_cause_of, when
 from hub.cli.serve import start_logging
 from hub.cli.site import HERE, SiteOption, opened, settings_of
-from hub.directory import KINDS, LIMIT_MOST, Away, Entry, Found, Role, Wanted
+from hub.directory import KINDS, LIMIT_MOST, Activity, Away, Entry, Found, Wanted
 from hub.errors import Misconfigured
 from hub.settings import Settings
 from hub.trust.directory import Account, DirectoryStanding, Outcome, Standings, Together
@@ -173,10 +173,12 @@ def _status_lines(standing: DirectoryStanding, settings: Settings) -> Iterator[s
 
 def _listed(found: Found, limit: int, settings: Settings) -> Iterator[str]:
     for entry in found.entries:
-        role = entry.roles[0] if entry.roles else Role()
-        name, work = (entry.name, _work(role)) if entry.family else (role.organisation or entry.name, role.service)
-        place = f"{role.town} ({role.department})" if role.department else role.town
-        more = f" +{len(entry.roles) - 1}" if len(entry.roles) > 1 else ""
+        activity = entry.activities[0] if entry.activities else Activity()
+        name, work = (
+            (entry.name, _work(activity)) if entry.family else (activity.organisation or entry.name, activity.service)
+        )
+        place = f"{activity.town} ({activity.department})" if activity.department else activity.town
+        more = f" +{len(entry.activities) - 1}" if len(entry.activities) > 1 else ""
         yield (
             f"{entry.kind or '?':<4}{_column(name, _NAME)}  {_column(work + more, _WORK)}  {_column(place, _PLACE)}"
         ).rstrip()
@@ -197,9 +199,9 @@ def _card(entry: Entry, settings: Settings) -> Iterator[str]:
     for label, value in (("identifiant", entry.person_id), ("description", entry.description)):
         if value:
             yield f"  {label:<14} {value}"
-    for role in entry.roles:
-        place = " ".join(filter(None, (role.street, role.postal_code, role.town)))
-        lines = (_work(role), role.organisation, role.sign, role.service, role.structure_id, place)
+    for activity in entry.activities:
+        place = " ".join(filter(None, (activity.street, activity.postal_code, activity.town)))
+        lines = (_work(activity), activity.organisation, activity.sign, activity.service, activity.structure_id, place)
         label = "activité"
         for line in dict.fromkeys(filter(None, lines)):
             yield f"  {label:<14} {line}"
@@ -219,8 +221,8 @@ def _gone(entry: Entry, settings: Settings) -> str:
     )
 
 
-def _work(role: Role) -> str:
-    return ", ".join(filter(None, (role.profession, role.skill)))
+def _work(activity: Activity) -> str:
+    return ", ".join(filter(None, (activity.profession, activity.skill)))
 
 
 def _column(text: str, width: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from hub.directory import Entry, Found, Role, Wanted
+from hub.directory import Activity, Entry, Found, Wanted
 from hub.message import Contact
 from hub.ports import Clock
 from hub.records.book_csv import mailbox_type
@@ -44,6 +44,6 @@ class Book:
             source="book",
             seen_at=line.changed_at,
             family=line.name,
-            roles=(Role(organisation=line.organisation, service=line.service, department=line.departement),),
+            activities=(Activity(organisation=line.organisation, service=line.service, department=line.departement),),
             gone_at=datetime.combine(next_day, time(), self._zone).astimezone(UTC) if next_day is not None else None,
         )

@@ -66,20 +66,22 @@ def test_everybody_is_found_by_address_name_number_and_place(
 
 def test_one_address_with_a_second_skill(loaded: tuple[Account, ExtractionIndex], rows: list[list[str]]) -> None:
     (trap,) = (row for row in rows[-12:-11])
-    roles = at(loaded, trap[1]).roles
-    assert len(roles) == 2
-    assert roles[1].skill == "Psychiatrie, opt enfant et adolescent (SM)"
+    activities = at(loaded, trap[1]).activities
+    assert len(activities) == 2
+    assert activities[1].skill == "Psychiatrie, opt enfant et adolescent (SM)"
 
 
 def test_one_address_with_a_second_place(loaded: tuple[Account, ExtractionIndex], rows: list[list[str]]) -> None:
-    roles = at(loaded, rows[-11][1]).roles
-    assert [role.organisation for role in roles][1:] == ["CENTRE DE SANTÉ DU QUAI"]
+    activities = at(loaded, rows[-11][1]).activities
+    assert [activity.organisation for activity in activities][1:] == ["CENTRE DE SANTÉ DU QUAI"]
     assert rows[-11][1].lower() in {entry.address.lower() for entry in find(loaded, "centre de sante du quai")}
 
 
-def test_the_very_same_line_twice_is_one_role(loaded: tuple[Account, ExtractionIndex], rows: list[list[str]]) -> None:
+def test_the_very_same_line_twice_is_one_activity(
+    loaded: tuple[Account, ExtractionIndex], rows: list[list[str]]
+) -> None:
     assert rows[-10] in rows[:-12]
-    assert len(at(loaded, rows[-10][1]).roles) == 1
+    assert len(at(loaded, rows[-10][1]).activities) == 1
 
 
 def test_namesakes_are_told_apart(loaded: tuple[Account, ExtractionIndex], rows: list[list[str]]) -> None:
@@ -93,7 +95,7 @@ def test_capitals_in_a_domain_are_the_same_address(
     assert rows[-8][1] != rows[-8][1].lower()
     entry = at(loaded, rows[-8][1].lower())
     assert entry.address.partition("@")[2].islower()
-    assert len(entry.roles) == 1
+    assert len(entry.activities) == 1
 
 
 def test_a_structure_with_nearly_nothing_is_found(loaded: tuple[Account, ExtractionIndex]) -> None:
@@ -110,16 +112,16 @@ def test_apostrophes_and_accents_hide_nobody(loaded: tuple[Account, ExtractionIn
 
 def test_an_adeli_number_and_no_structure(loaded: tuple[Account, ExtractionIndex]) -> None:
     (entry,) = find(loaded, "379999991")
-    assert (entry.name, entry.roles[0].profession) == ("MME Noémie TROUVALUNEAU", "Psychologue")
+    assert (entry.name, entry.activities[0].profession) == ("MME Noémie TROUVALUNEAU", "Psychologue")
     assert find(loaded, "0379999991") == [entry]
 
 
 def test_a_student_is_one(loaded: tuple[Account, ExtractionIndex], rows: list[list[str]]) -> None:
-    assert at(loaded, rows[-4][1]).roles[0].profession == "Médecin (etudiant)"
+    assert at(loaded, rows[-4][1]).activities[0].profession == "Médecin (etudiant)"
 
 
 def test_blanks_a_plus_sign_and_a_foreign_zone(loaded: tuple[Account, ExtractionIndex]) -> None:
-    assert at(loaded, f"secretariat@espaces-en-fin{END}").roles[0].service == "SECRÉTARIAT"
+    assert at(loaded, f"secretariat@espaces-en-fin{END}").activities[0].service == "SECRÉTARIAT"
     assert at(loaded, f"pole.sante+urgence@adresse-plus{END}").kind == "ORG"
     assert at(loaded, "contact@mssante-exemple.invalid").kind == "ORG"
     assert [entry.address for entry in find(loaded, "contact@mssante-exemple.invalid")] == [

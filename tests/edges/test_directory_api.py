@@ -85,7 +85,7 @@ async def test_a_name_is_asked_for_by_post_with_the_key_in_a_header(
         found = await client.find("Léa Exemple")
         requests = list(served.asked)
     assert [entry.address for entry in found.entries] == [MAIL, "pmi@ch-brest.mssante.fr"]
-    assert found.entries[0].roles[0].organisation == "CH DE BREST"
+    assert found.entries[0].activities[0].organisation == "CH DE BREST"
     assert [request.path for request in requests] == ["/fhir/v2/Practitioner/_search", "/fhir/v2/Organization/_search"]
     assert {request.method for request in requests} == {"POST"}
     assert {request.headers["esante-api-key"] for request in requests} == {KEY}

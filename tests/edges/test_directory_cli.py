@@ -101,7 +101,7 @@ def test_a_program_reads_json(site: Path) -> None:
     told = json.loads(run(loaded(site), "find", "lea", "--json").stdout)
     (entry,) = told["entries"]
     assert (entry["address"], entry["name"]) == ("lea.exemple@medecin.mssante.fr", "DR Léa EXEMPLE")
-    assert (entry["roles"][0]["department"], told["is_whole"], told["away"]) == ("29", True, [])
+    assert (entry["activities"][0]["department"], told["is_whole"], told["away"]) == ("29", True, [])
     assert json.loads(run(site, "show", "lea.exemple@medecin.mssante.fr", "--json").stdout)["entries"] == [entry]
 
 

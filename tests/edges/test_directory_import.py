@@ -59,7 +59,7 @@ def test_a_file_whose_name_has_no_date_is_of_now(tmp_path: Path) -> None:
     assert imported(tmp_path, text_of(*BOTH), "annuaire.txt").at.isoformat() == "2026-11-26T06:00:00+00:00"
 
 
-def test_lines_of_one_address_are_one_entry_with_several_roles(tmp_path: Path) -> None:
+def test_lines_of_one_address_are_one_entry_with_several_activities(tmp_path: Path) -> None:
     mail = "lea.exemple@medecin.mssante.fr"
     second = person("Lea.Exemple@MEDECIN.mssante.fr", house="CENTRE DU QUAI", skill="Psychiatrie (SM)")
     account = imported(tmp_path, text_of(person(mail), organisation(), second, person(mail), second))
@@ -68,7 +68,7 @@ def test_lines_of_one_address_are_one_entry_with_several_roles(tmp_path: Path) -
         assert addresses(tmp_path, words) == [mail]
     entry = ExtractionIndex(tmp_path).at_now(mail.upper())
     assert entry is not None
-    assert [role.organisation for role in entry.roles] == ["", "CENTRE DU QUAI"]
+    assert [activity.organisation for activity in entry.activities] == ["", "CENTRE DU QUAI"]
 
 
 def test_an_address_that_is_repeated_without_end_costs_no_time_without_end(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_who_left_is_found_with_the_day_and_the_last_role_until_it_is_forgotten(
     imported(tmp_path, text_of(*others), day(9))
     (entry,) = ExtractionIndex(tmp_path).find_now(Wanted(text="lea exemple")).entries
     assert entry.gone_at is not None
-    assert (entry.gone_at.day, entry.seen_at.day, entry.roles[0].profession) == (3, 1, "Médecin")
+    assert (entry.gone_at.day, entry.seen_at.day, entry.activities[0].profession) == (3, 1, "Médecin")
     assert imported(tmp_path, text_of(*others), day(25), remembered_for=timedelta(days=20)).gone == 0
     assert addresses(tmp_path, "lea exemple") == []
 

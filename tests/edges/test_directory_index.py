@@ -87,8 +87,8 @@ def test_nothing_that_is_typed_is_a_command(index: ExtractionIndex, words: str) 
 def test_what_is_said_of_one(index: ExtractionIndex) -> None:
     entry = index.at_now("Interne@MEDECIN.mssante.fr")
     assert entry is not None
-    assert entry.roles[0].profession == "Médecin (etudiant)"
-    assert (entry.roles[0].town, entry.roles[0].department) == ("BREST", "29")
+    assert entry.activities[0].profession == "Médecin (etudiant)"
+    assert (entry.activities[0].town, entry.activities[0].department) == ("BREST", "29")
     assert index.at_now("interne@medecin.mssante") is None
     assert index.at_now("") is None
 

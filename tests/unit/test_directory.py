@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hub.directory import (
+    Activity,
     Away,
     Entry,
     Found,
     Known,
-    Role,
     Wanted,
     closeness,
     department_of,
@@ -31,14 +31,14 @@ LEA = Entry(
     title="DR",
     family="EXEMPLE",
     given="Léa",
-    roles=(Role(profession="Médecin", organisation="CABINET", department="29"),),
+    activities=(Activity(profession="Médecin", organisation="CABINET", department="29"),),
 )
 MECS = Entry(
     address="secretariat@mecs.mssante.fr",
     kind="ORG",
     source="extraction",
     seen_at=AT,
-    roles=(Role(organisation="MECS L'ARBRE BLEU", service="SECRÉTARIAT", department="75"),),
+    activities=(Activity(organisation="MECS L'ARBRE BLEU", service="SECRÉTARIAT", department="75"),),
 )
 
 
@@ -87,8 +87,8 @@ def test_the_departement_follows_from_the_postal_code(code: str, department: str
 def test_an_entry_is_called_as_people_call_it() -> None:
     assert LEA.name == "DR Léa EXEMPLE"
     assert MECS.name == "MECS L'ARBRE BLEU - SECRÉTARIAT"
-    assert replace(MECS, roles=(), description="Boîte du hub").name == "Boîte du hub"
-    assert replace(MECS, roles=()).name == "secretariat@mecs.mssante.fr"
+    assert replace(MECS, activities=(), description="Boîte du hub").name == "Boîte du hub"
+    assert replace(MECS, activities=()).name == "secretariat@mecs.mssante.fr"
 
 
 def test_whole_names_come_before_beginnings_and_the_gone_last() -> None:
@@ -104,11 +104,11 @@ def test_kind_and_departement_narrow() -> None:
     assert Wanted(text="x", kind="PER", department="29").fits(LEA)
     assert not Wanted(text="x", kind="ORG").fits(LEA)
     assert not Wanted(text="x", department="75").fits(LEA)
-    assert Wanted(text="x", department="2a").fits(replace(LEA, roles=(Role(department="2A"),)))
+    assert Wanted(text="x", department="2a").fits(replace(LEA, activities=(Activity(department="2A"),)))
 
 
 def test_one_answer_is_made_of_several_and_an_address_stands_in_it_once() -> None:
-    book = replace(LEA, source="book", given="Léa (référente)", roles=(Role(profession="Référente ASE"),))
+    book = replace(LEA, source="book", given="Léa (référente)", activities=(Activity(profession="Référente ASE"),))
     api = replace(MECS, source="api", address="SECRETARIAT@mecs.mssante.fr")
     wanted = Wanted(text="exemple")
     answers = [Found(entries=(LEA, MECS), is_whole=False), Found(entries=(book, api), away=(Away("api", "timeout"),))]
@@ -117,7 +117,7 @@ def test_one_answer_is_made_of_several_and_an_address_stands_in_it_once() -> Non
         ("book", LEA.address),
         ("extraction", MECS.address),
     ]
-    assert found.entries[0].roles == (*book.roles, *LEA.roles)
+    assert found.entries[0].activities == (*book.activities, *LEA.activities)
     assert (found.is_whole, found.away) == (False, (Away("api", "timeout"),))
     assert joined(replace(wanted, limit=1), answers[1:]).is_whole is False
     assert joined(wanted, []) == Found()

@@ -37,7 +37,7 @@ def test_a_person_has_a_mailbox_of_her_own_and_one_at_work() -> None:
     for entry in (own, work):
         assert (entry.kind, entry.title, entry.given, entry.family) == ("PER", "DR", "Léa", "EXEMPLE")
         assert (entry.person_id, entry.source, entry.seen_at) == ("99900000001", "api", AT)
-        (only,) = entry.roles
+        (only,) = entry.activities
         assert (only.profession, only.organisation, only.structure_id) == (
             "Médecin",
             "CENTRE HOSPITALIER",
@@ -69,7 +69,7 @@ def test_what_is_not_to_be_published_or_not_in_force_is_left_out() -> None:
 def test_a_role_whose_organisation_did_not_come_names_it() -> None:
     resources = page_of(bundle(LEA, role("1", "003-99900000001", "001-990000001"), role("2", "x", "001-2"))).resources
     assert missing_organisations(resources) == ("001-990000001", "001-2")
-    assert entries_of(resources, AT)[0].roles[0].profession == "Médecin"
+    assert entries_of(resources, AT)[0].activities[0].profession == "Médecin"
     assert missing_organisations((*resources, *page_of(bundle(CLINIC)).resources)) == ("001-2",)
 
 

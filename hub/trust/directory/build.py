@@ -159,12 +159,12 @@ class _Build:
     def _take(self, line: str, fields: list[str]) -> None:
         cursor = self._database.execute(_NEW_ENTRY, (fields[1].lower(), line, None, None))
         if not cursor.rowcount:
-            self._add_role(line, fields)
+            self._add_activity(line, fields)
             return
         assert cursor.lastrowid is not None
         self._note(cursor.lastrowid, *indexed(fields))
 
-    def _add_role(self, line: str, fields: list[str]) -> None:
+    def _add_activity(self, line: str, fields: list[str]) -> None:
         """A further line of an address: its words join those of the lines before."""
         self._flush()
         key = fields[1].lower()

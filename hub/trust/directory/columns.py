@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from hub.directory import KINDS, Entry, Role, department_of, folded, unligatured
+from hub.directory import KINDS, Activity, Entry, department_of, folded, unligatured
 
 SEPARATOR = "|"
 NAMES = (
@@ -96,7 +96,7 @@ def _with_joined(name: str) -> str:
 
 
 def entry_of(lines: Iterable[str], seen_at: datetime, gone_at: datetime | None) -> Entry:
-    """The mailbox of one or more lines with the same address: the first says whose it is, each adds a role."""
+    """The mailbox of one or more lines with the same address: the first says whose it is, each adds an activity."""
     all_fields = [[field.strip() for field in line.split(SEPARATOR)] for line in lines]
     first = all_fields[0]
     local, _, domain = first[1].partition("@")
@@ -110,13 +110,13 @@ def entry_of(lines: Iterable[str], seen_at: datetime, gone_at: datetime | None) 
         family=first[9],
         given=first[10],
         person_id=first[3] or first[4],
-        roles=tuple(dict.fromkeys(map(_role, all_fields))),
+        activities=tuple(dict.fromkeys(map(_activity, all_fields))),
     )
 
 
-def _role(fields: list[str]) -> Role:
+def _activity(fields: list[str]) -> Activity:
     category = folded(fields[12]) if fields[14] and fields[11] != "C" else ""
-    return Role(
+    return Activity(
         profession=f"{fields[14]} ({fields[12].lower()})" if category else fields[14],
         skill=fields[16],
         service=fields[7],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hub.directory import KINDS, Entry, Role, department_of
+from hub.directory import KINDS, Activity, Entry, department_of
 from hub.trust.directory.bundle import Address, Coding, Concept, Extension, HumanName, Reference, Resource, Telecom
 
 _METADATA = "as-ext-mailbox-mss-metadata"
@@ -56,7 +56,7 @@ def _of_house(house: Resource, telecom: Telecom, at: datetime) -> Entry:
         source="api",
         seen_at=at,
         description=_text(said, "description"),
-        roles=(_role(house, service=_text(said, "service")),),
+        activities=(_activity(house, service=_text(said, "service")),),
     )
 
 
@@ -68,7 +68,7 @@ def _of_person(
     name = told[0] if told else HumanName()
     profession = _profession(person, ()) if person is not None else ""
     made = [
-        _role(
+        _activity(
             houses.get(_id(role.organization)),
             profession=_profession(role, role.code) or profession,
             skill=_shown(role.specialty),
@@ -86,15 +86,15 @@ def _of_person(
         given=_clean(" ".join(name.given)),
         person_id=_person_id(person),
         description=_text(said, "description"),
-        roles=tuple(dict.fromkeys(made)) or (Role(profession=profession),),
+        activities=tuple(dict.fromkeys(made)) or (Activity(profession=profession),),
     )
 
 
-def _role(house: Resource | None, *, profession: str = "", skill: str = "", service: str = "") -> Role:
+def _activity(house: Resource | None, *, profession: str = "", skill: str = "", service: str = "") -> Activity:
     if house is None:
-        return Role(profession=profession, skill=skill, service=service)
+        return Activity(profession=profession, skill=skill, service=service)
     place = house.address[0] if house.address else Address()
-    return Role(
+    return Activity(
         profession=profession,
         skill=skill,
         service=service,
