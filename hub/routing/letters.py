@@ -276,7 +276,7 @@ def _how_to_decide(reasons: tuple[Reason, ...]) -> list[str]:
 
 
 _ROLE_TO_NOTE = (
-    "- faites noter l'adresse du jour dans le carnet d'adresses par la personne qui le tient (hub usagers role set), "
+    "- faites noter l'adresse du jour par la personne qui tient le carnet d'adresses (hub usagers role set), "
     "puis répondez à ce courriel en écrivant : [dossier NUMÉRO], avec le numéro de dossier de l'usager ;",
     "- ou renvoyez le message à l'adresse de la personne, si vous la connaissez ;",
 )

@@ -313,6 +313,5 @@ def recipient_outside(recipient: str, members: Members) -> Reason:
     near, said = members.nearest(recipient), sentence("recipient-outside")
     if not near:
         return Reason("recipient-outside", said)
-    alike = "Domaine ressemblant" if len(near) == 1 else "Domaines ressemblants"
-    told = f"{said} {alike} de cet espace : {', '.join(near)}. Vérifiez l'adresse auprès du destinataire."
+    told = f"{said} L'adresse ressemble à celles de : {', '.join(near)}. Vérifiez-la auprès du destinataire."
     return Reason("recipient-outside", told)

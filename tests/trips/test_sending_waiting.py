@@ -204,7 +204,7 @@ def test_one_recipient_who_gets_nothing_is_told_and_the_other_gets_it(office: Of
         waits_for(office, message, "HELD" if bad == NOBODY else "DONE")
     assert bad in letters[0].get_content()
     assert ASE not in letters[0].get_content()
-    near = f"Domaine ressemblant de cet espace : {domain_of(ASE)}."
+    near = f"L'adresse ressemble à celles de : {domain_of(ASE)}."
     assert (near in " ".join(letters[0].get_content().split())) is (bad == MISSPELT)
     assert the_one(office, raw).recipient == ASE
     (sending,) = (one for one in office.sent() if one["message"] == message)
@@ -237,7 +237,7 @@ def test_a_shell_is_told_what_is_near_a_recipient_outside(office: Office) -> Non
     words = ("send", "--from", "secretariat", "--usager", str(LINA.record_number), str(file))
     said = office.said(*words, "--to", ASE, "--to", MISSPELT)
     assert f"Rien n'est parti pour {MISSPELT}." in said
-    assert f"Domaine ressemblant de cet espace : {domain_of(ASE)}." in said
+    assert f"L'adresse ressemble à celles de : {domain_of(ASE)}." in said
 
 
 def test_every_letter_can_be_read_by_whom_it_is_for(office: Office) -> None:

@@ -152,7 +152,7 @@ async def test_a_slip_in_a_domain_is_answered_with_the_nearest_members(desk: Des
     (letter,) = desk.outgoing(OURS)
     assert f"n'est pas parti pour {wrong}" in letter.get_content()
     said = " ".join(letter.get_content().split())
-    assert "Domaine ressemblant de cet espace : ase-exemple.mssante.fr. Vérifiez l'adresse" in said
+    assert "L'adresse ressemble à celles de : ase-exemple.mssante.fr. Vérifiez-la" in said
 
 
 async def test_a_domain_that_leaves_the_list_before_the_mail_has_left_gets_nothing(desk: Desk) -> None:
