@@ -1,11 +1,11 @@
-"""The actor, thin: a hint comes in, one message is carried; and the process around it.
+"""The actor, thin: a hint comes in, its messages are carried; and the process around it.
 
 A worker process has one event loop (dramatiq's AsyncIO middleware); every message that it carries runs there, up to
-`working.threads` at once. One dramatiq thread takes the hints and gives each to the loop as soon as there is room: a
-thread that waited for its message would be two more turns of a thread for each, and one more clock that ticks when
-nothing comes. Hints may be lost, doubled or late: the spool knows what is due (docs/states.md). So a hint is done with
-when its carrying begins, and there is no other middleware: retry times live in the spool, the sweep gives hints again.
-A broker that is away is waited for, at the start too, and keeps no process from ending.
+`working.threads` at once. One dramatiq thread takes the hints and gives each to the loop, which begins one message as
+another ends: a thread that waited for its message would be two more turns of a thread for each, and one more clock that
+ticks when nothing comes. Hints may be lost, doubled or late: the spool knows what is due (docs/states.md). So a hint is
+done with when the loop has it, and there is no other middleware: retry times live in the spool, the sweep gives hints
+again. A broker that is away is waited for, at the start too, and keeps no process from ending.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import gc
 import logging
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 
 import dramatiq
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread
@@ -33,6 +35,7 @@ log = logging.getLogger("hub.worker")
 
 CARRY_WITHIN = 3600.0  # seconds; a carry has its own deadlines everywhere: this only ends what no deadline of ours saw
 STOP_WITHIN = 60.0  # seconds: for what is in hand
+HINTS_AHEAD = 2  # that the loop has and has not begun wholly: one to go on with, one beside it
 
 
 class CarryingWorker:
@@ -48,7 +51,7 @@ class CarryingWorker:
         logging.getLogger(f"dramatiq.worker.ConsumerThread({queue_name})").addFilter(_is_no_lost_connection)
         self._broker = broker
         self._worker = dramatiq.Worker(broker, worker_threads=1)
-        self._worker.queue_prefetch = 2 * settings.working.threads  # as dramatiq does: a few hints ahead of the room
+        self._worker.queue_prefetch = settings.working.threads  # a few hints ahead; the others are for other workers
 
     def start(self) -> None:
         """Raises what kept the house from starting (Misconfigured): such a worker could carry nothing."""
@@ -85,26 +88,43 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
 
     def __init__(self, house: House, at_once: int) -> None:
         self._house = house
-        self._room = threading.Semaphore(at_once)
+        self._at_once = at_once
+        self._room = threading.Semaphore(HINTS_AHEAD)
+        self._hints: deque[Iterator[str]] = deque()  # those that the loop has, each with its messages not begun
         self._carried: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._stop_by = 0.0  # monotonic
         self._watching: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
 
-    def carry(self, message_id: str) -> None:
-        """The actor: begins to carry as soon as there is room, and waits for no end. In dramatiq's thread."""
+    def carry(self, *message_ids: str) -> None:
+        """The actor: gives the messages to the loop as soon as that has begun with those before, and waits for no end.
+        In dramatiq's thread."""
         self._room.acquire()
-        _loop_thread().loop.call_soon_threadsafe(self._begin_to_carry, message_id)
+        _loop_thread().loop.call_soon_threadsafe(self._take, message_ids)
 
-    def _begin_to_carry(self, message_id: str) -> None:
-        task = asyncio.get_running_loop().create_task(_carry(message_id, self._house))
-        self._carried.add(task)
-        task.add_done_callback(self._is_carried)
+    def _take(self, message_ids: tuple[str, ...]) -> None:
+        self._hints.append(iter(message_ids))
+        self._begin_more()
+
+    def _begin_more(self) -> None:
+        while len(self._carried) < self._at_once and (message_id := self._next()) is not None:
+            task = asyncio.get_running_loop().create_task(_carry(message_id, self._house))
+            self._carried.add(task)
+            task.add_done_callback(self._is_carried)
+
+    def _next(self) -> str | None:
+        while self._hints:
+            message_id = next(self._hints[0], None)
+            if message_id is not None:
+                return message_id
+            self._hints.popleft()
+            self._room.release()
+        return None
 
     def _is_carried(self, task: asyncio.Task[None]) -> None:
         self._carried.discard(task)
-        self._room.release()
+        self._begin_more()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop_by = time.monotonic() + STOP_WITHIN
@@ -129,8 +149,9 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
         self._stop.set()
         if self._watching is not None:
             self._watching.cancel()
-        if self._carried:
-            await asyncio.wait(self._carried, timeout=max(0.0, self._stop_by - time.monotonic()))
+        while self._carried and (left := self._stop_by - time.monotonic()) > 0:
+            await asyncio.wait(self._carried, timeout=left)
+        self._hints.clear()  # what is left of them, a sweep will give again
         await self._house.close()
 
 

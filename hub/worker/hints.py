@@ -1,7 +1,8 @@
-"""Hints to the workers: "carry this message". Sent once the spool has committed; the sweep sends again what was lost.
+"""Hints to the workers: "carry these messages". Sent once the spool has committed; the sweep sends again what was lost.
 
-Nobody waits for the broker: a thread of ours sends, all that gathered while it sent before in one go. A hint that
-cannot be sent is forgotten, told once in the log, and costs a sweep: the spool knows what is due (docs/states.md).
+A few messages are a hint each, so that all workers share them; many go in parcels, which cost a worker less. Nobody
+waits for the broker: a thread of ours sends, all that gathered while it sent before in one go. A hint that cannot be
+sent is forgotten, told once in the log, and costs a sweep: the spool knows what is due (docs/states.md).
 
 The sweep keeps the queue from running dry rather than saying everything again: RabbitMQ and Redis keep each copy of a
 hint, so that ten thousand messages that wait their turn would become ten thousand more at each sweep. Only when few
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import dramatiq
@@ -27,7 +29,9 @@ CARRY = "carry"  # the actor
 
 WAITING_MOST = 10_000  # ids; more are left to the sweep
 PAGE = 500  # messages that one sweep hints
-FEW = 100  # hints in the queue under which it does; over it the workers have enough to do
+FEW = 100  # messages in the queue, were every hint a whole parcel, under which it does; over it there is enough to do
+PARCEL = 8  # messages in one hint, at most
+SHARES = 8  # parcels that messages which come together make, at least: one for each worker of a large site
 ANSWER_WITHIN = 15.0  # seconds: longer than the deadlines of a broker's library together
 CLOSE_WITHIN = 5.0
 
@@ -62,7 +66,7 @@ class Hints:
         depth = await self._depth()
         if depth is None:  # nothing could be sent now
             return False
-        if depth >= FEW:
+        if depth * PARCEL >= FEW:
             return True
         due = await house.spool.due(PAGE)
         self.send(*due)
@@ -107,7 +111,7 @@ class Hints:
         if not message_ids:
             return
         try:
-            self._broker.enqueue_all([self._hint(message_id) for message_id in message_ids])
+            self._broker.enqueue_all([self._hint(parcel) for parcel in parcels(message_ids)])
         except HubError as error:
             self._outage.began(error.private)
         except Exception as error:  # our fault: the next hint must still have its thread
@@ -130,5 +134,11 @@ class Hints:
             self._outage.ended()
             answer.set_result(depth)
 
-    def _hint(self, message_id: str) -> dramatiq.Message[None]:
-        return dramatiq.Message(queue_name=self._queue, actor_name=CARRY, args=(message_id,), kwargs={}, options={})
+    def _hint(self, parcel: tuple[str, ...]) -> dramatiq.Message[None]:
+        return dramatiq.Message(queue_name=self._queue, actor_name=CARRY, args=parcel, kwargs={}, options={})
+
+
+def parcels(message_ids: Sequence[str]) -> list[tuple[str, ...]]:
+    """The messages of each hint, in order."""
+    size = min(PARCEL, max(1, len(message_ids) // SHARES))
+    return [tuple(message_ids[at : at + size]) for at in range(0, len(message_ids), size)]

@@ -21,7 +21,7 @@ from hub.spool.statements import MESSAGE
 from hub.wiring import House, open_house
 from hub.worker import hints as hints_module
 from hub.worker.broker import make_broker, queue_of
-from hub.worker.hints import PAGE, Hints
+from hub.worker.hints import PAGE, PARCEL, SHARES, Hints, parcels
 from tests.edges import brokers, engines
 from tests.edges.brokers import Bench, until
 from tests.mailmaker import mail
@@ -69,12 +69,12 @@ class Site:
     def worker(self) -> dramatiq.Worker:
         broker = make_broker(self.house.settings, self.house.database)
 
-        def carry(message_id: str) -> None:
-            self.carried.append(message_id)
+        def carry(*message_ids: str) -> None:
+            self.carried.extend(message_ids)
             deed, self.first_deed = self.first_deed, None
             if deed is not None:
                 deed()
-            done = update(MESSAGE).where(MESSAGE.c.id == message_id).values(state="DONE", due_at=None)
+            done = update(MESSAGE).where(MESSAGE.c.id.in_(message_ids)).values(state="DONE", due_at=None)
             self.house.database.write_now(lambda c: c.execute(done))
 
         dramatiq.actor(carry, actor_name="carry", broker=broker, queue_name=self.queue)
@@ -118,7 +118,7 @@ async def test_sweeps_while_nobody_works_do_not_grow_the_queue(site: Site) -> No
     await site.accept(3 * PAGE)
     for _ in range(6):
         assert await site.hints.sweep(site.house) is True  # more is due: look again soon
-    assert await site.depth() == PAGE
+    assert await site.depth() == -(-PAGE // PARCEL)
 
 
 async def test_whatever_number_is_due_is_hinted_without_a_long_queue(
@@ -137,9 +137,20 @@ async def test_whatever_number_is_due_is_hinted_without_a_long_queue(
             await asyncio.sleep(0.05)
     finally:
         await asyncio.to_thread(worker.stop)
-    assert deepest < 60 + 20
+    assert deepest * PARCEL < 60 + 20 + PARCEL
     print(f"{len(site.carried)} hints for {len(ids)} messages")
     assert len(site.carried) < 2 * len(ids)
+
+
+@pytest.mark.parametrize("number", [0, 1, SHARES, 3 * SHARES, PARCEL * SHARES, PARCEL * SHARES + 1, 10 * PAGE])
+def test_a_few_messages_are_for_all_workers_and_many_go_in_parcels(number: int) -> None:
+    ids = [f"{each:032x}" for each in range(number)]
+    parted = parcels(ids)
+    assert [one for parcel in parted for one in parcel] == ids
+    assert all(1 <= len(parcel) <= PARCEL for parcel in parted)
+    assert len(parted) >= min(number, SHARES)
+    if number > PARCEL * SHARES:
+        assert len(parted) == -(-number // PARCEL)
 
 
 async def test_a_message_whose_carrying_failed_while_the_broker_was_killed_is_hinted_again(
