@@ -85,6 +85,10 @@ class Revocation:
         except OSError as error:
             raise DiskFailed("revocation: nothing can be kept", _name_of(error)) from None
 
+    def has_lists_of(self, authority: bytes) -> bool:
+        """Whether the settings name lists of an authority (DER)."""
+        return bool(self._lists_of(x509.load_der_x509_certificate(authority)))
+
     async def is_listed(self, serial: int, authority: bytes, at: datetime) -> bool | None:
         """Whether the list that the settings name for an authority (DER) has this number; for leaves that are not here,
         such as those of signers of mails. None: no list counts. Raises DiskFailed."""

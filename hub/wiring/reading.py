@@ -31,7 +31,8 @@ class CompletingReader:
 
     def __init__(self, reader: Reader, authorities: Iterable[bytes], revocation: Revocation, clock: Clock) -> None:
         self._reader = reader
-        self._authorities = {fingerprint(raw): raw for raw in authorities}
+        # Those whose lists the settings name: of the others nobody can be asked.
+        self._authorities = {fingerprint(raw): raw for raw in authorities if revocation.has_lists_of(raw)}
         self._revocation = revocation
         self._clock = clock
 
