@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from hub.message import Evidence, Finding, Verdict
 from hub.smime.chain import Loaded, Path, follow, loaded
 from hub.smime.cms import Refused, Signature, read_signature
+from hub.smime.quick import read_quickly
 from hub.smime.trusted import Trust
 
 NAME_MOST = 500  # characters of a subject that are kept
@@ -77,7 +78,8 @@ def verify(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
 
 
 def _judged(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
-    signature = read_signature(sealed.blob, is_detached=sealed.is_detached)
+    quick = read_quickly(sealed.blob) if sealed.is_detached else None
+    signature = quick or read_signature(sealed.blob, is_detached=sealed.is_detached)
     signer = loaded(signature.certificate)
     _signed_by(signer, signature)
     vouched, named = _named(signature.certificate)
