@@ -14,7 +14,6 @@ import pybase64
 PIECE = 4 * 1024**2
 _BLANKS = b"\r\n \t"
 _WIDTH_LEAST = 32  # of lines for which that pays
-_EACH_BLANK = (b"\n", b" ", b"\r", b"\t")
 
 
 def strict(written: bytes | memoryview) -> bytes | None:
@@ -32,7 +31,7 @@ def strict(written: bytes | memoryview) -> bytes | None:
 def _without_blanks(written: bytes) -> bytes | bytearray:
     """Looking for one byte is nearly free beside the copy, and the base64 of a CDA stands on one line."""
     joined = _joined(written)
-    has_blanks = any(blank in joined for blank in _EACH_BLANK)
+    has_blanks = b"\n" in joined or b" " in joined or b"\r" in joined or b"\t" in joined
     return joined.translate(None, _BLANKS) if has_blanks else joined
 
 

@@ -83,14 +83,15 @@ def _judged(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
     signer = loaded(signature.certificate)
     _signed_by(signer, signature)
     vouched, named = _named(signature.certificate)
+    integrity: Finding = "good" if _is_intact(sealed.content, signature) else "bad"
+    path = _path(signature, trust, at)
     evidence = replace(
         named,
         signed_at=signature.signed_at,
         algorithm=f"{signature.scheme}-{signature.digest_name}",
         digest=signature.digest.hex(),
+        chain=path.chain,
     )
-    integrity: Finding = "good" if _is_intact(sealed.content, signature) else "bad"
-    path = _path(signature, trust, at)
     sender, of_sender = _sender(sealed, vouched)
     time, of_time = _time(path, evidence, at)
     reasons = (*(() if integrity == "good" else ("altered",)), *path.codes, *of_time, *of_sender, *sealed.remarks)
@@ -101,7 +102,7 @@ def _judged(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
         time=time,
         reasons=tuple(dict.fromkeys(reasons)),
         at=at,
-        evidence=replace(evidence, chain=path.chain),
+        evidence=evidence,
     )
 
 
