@@ -85,7 +85,8 @@ def _decoded(level: Level, node: Element | None, lifted: Lifted) -> Body:
 
 
 def _unlifted(written: str, lifted: Lifted) -> memoryview:
-    return lifted[written] if written in lifted else memoryview(written.encode())
+    is_lifted = bool(lifted) and written in lifted  # not asked for nothing: a text of a megabyte would be hashed
+    return lifted[written] if is_lifted else memoryview(written.encode())
 
 
 def _judged(level: Level, declared: str, raw: bytes, defects: list[Defect]) -> Body:

@@ -92,13 +92,21 @@ def read_metadata(raw: bytes, most: int) -> Submission:
     if not entries:
         raise Unreadable("no-document")
     packages = request.iter(f"{RIM}RegistryPackage")
-    ids = [value for package in packages if (value := _parts(package).ids.get(_SET_PATIENT))]
+    ids = [value for package in packages if (value := _identifiers(package).get(_SET_PATIENT))]
     return Submission(tuple(entries), tuple(ids))
+
+
+def _identifiers(node: Element) -> dict[str, str]:
+    """The external identifiers by scheme."""
+    return {
+        (child.get("identificationScheme") or "").lower(): attribute(child, "value")
+        for child in node.iterchildren(_IDENTIFIER)
+    }
 
 
 @dataclass(slots=True)
 class _Parts:
-    """What an entry, a classification or a package holds itself: the values of its slots by name, its external
+    """What an entry or a classification holds itself: the values of its slots by name, its external
     identifiers and its classifications by scheme, its label."""
 
     slots: dict[str, list[str]]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
+KEPT_MOST = 40  # characters of a time whose reading is kept: a document states one time in several places
 _ISO = re.compile(r"\d{4}-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d+)?)?)?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
@@ -39,7 +41,13 @@ class Moment:
 
 def read_moment(value: str | None, utc: bool = False) -> Moment | None:
     """The time that an HL7 value states. `utc`: a time of day without zone is UTC (XDS metadata, ITI TF-3 4.2.3)."""
-    match = _TIME.fullmatch(_as_hl7(value)) if value else None
+    if not value:
+        return None
+    return (_read_before if len(value) <= KEPT_MOST else _read)(value, utc)
+
+
+def _read(value: str, utc: bool) -> Moment | None:
+    match = _TIME.fullmatch(_as_hl7(value))
     if match is None:
         return None
     parts = [int(part) for part in match.groups()[:6] if part is not None]
@@ -47,6 +55,9 @@ def read_moment(value: str | None, utc: bool = False) -> Moment | None:
         return _moment(parts, match[7], utc)
     except (ValueError, OverflowError):  # the 31st of February, the year 0, the edge of the calendar
         return None
+
+
+_read_before = lru_cache(maxsize=64)(_read)
 
 
 def _as_hl7(value: str) -> str:

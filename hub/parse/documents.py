@@ -115,7 +115,7 @@ class _Gathering:
             sha256=digest,
         )
         self._unpacked += sum(document.size for document in archive.documents)
-        self._archives.append(replace(archive, documents=()))
+        self._archives.append(archive)
         self._archived.extend(archive.documents)
 
     def _take_loose(self, leaf: Leaf, digest: str, sort: Sort) -> None:

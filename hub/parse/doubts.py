@@ -6,8 +6,6 @@ once, and no mail can make the list long: after `EACH_CODE` lines of one code th
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hub.message import Defect
 
 EACH_CODE = 20  # enough for a human to see the pattern; a mail of 1,000 broken parts says nothing more
@@ -38,12 +36,13 @@ class Doubts:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], Defect] = {}
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
 
     def add(self, code: str, detail: str = "") -> None:
-        if (code, detail) in self._found or self._counts[code] >= EACH_CODE:
+        count = self._counts.get(code, 0)
+        if (code, detail) in self._found or count >= EACH_CODE:
             return
-        self._counts[code] += 1
+        self._counts[code] = count + 1
         self._found[code, detail] = Defect(code, detail, code in GRAVE)
 
     def all(self) -> tuple[Defect, ...]:

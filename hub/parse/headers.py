@@ -8,6 +8,7 @@ disagree about the structure that follows.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hub.message import Header, Limits
@@ -40,34 +41,37 @@ class Block:
     """The headers of one message or part. `body` is the offset where its body begins; `parts` are those of a multipart
     that was cut already, without a doubt: where each begins and ends, and its own headers."""
 
-    __slots__ = ("_first", "_structured", "body", "headers", "parts")
+    __slots__ = ("_structured", "_values", "body", "headers", "parts")
 
     def __init__(self, headers: list[RawHeader], body: int) -> None:
         self.headers = headers
         self.body = body
         self.parts: tuple[tuple[int, int, Block], ...] = ()
-        self._first: dict[str, bytes] = {}
+        self._values: dict[str, list[bytes]] = {}
         self._structured: dict[tuple[str, bool], Structured] = {}
         for header in headers:
-            self._first.setdefault(header.name.lower(), header.value)
+            self._values.setdefault(header.name.lower(), []).append(header.value)
 
     def first(self, name: str) -> bytes | None:
         """The first value of a header given in lower case."""
-        return self._first.get(name)
+        values = self._values.get(name)
+        return values[0] if values else None
 
     def structured(self, name: str, comments: bool = True) -> Structured:
         """The first value as `read_structured` reads it, once for all who ask; that of nothing when it is absent."""
-        value = self._first.get(name, b"")
+        value = self.first(name) or b""
         key = (name, comments and b"(" in value)
         found = self._structured.get(key)
         if found is None:
             found = self._structured[key] = read_structured(value, comments)
         return found
 
-    def every(self, name: str) -> list[bytes]:
-        if name not in self._first:
-            return []
-        return [header.value for header in self.headers if header.name.lower() == name]
+    def every(self, name: str) -> Sequence[bytes]:
+        """Its values, in order."""
+        return self._values.get(name, ())
+
+    def has_repeats(self) -> bool:
+        return len(self._values) < len(self.headers)
 
 
 def read_block(raw: bytes, start: int, end: int, limits: Limits, doubts: Doubts, place: str) -> Block:
@@ -163,10 +167,10 @@ def _look_for_stray_bytes(block: bytes, doubts: Doubts, place: str) -> None:
 
 def doubt_repeats(block: Block, once: frozenset[str], doubts: Doubts, place: str) -> None:
     """Doubts about headers that stand twice: grave for a structural one with two values (RFC 2045 knows one)."""
-    if len(block._first) == len(block.headers):
+    if not block.has_repeats():
         return
     for name in sorted(once | STRUCTURAL):
-        values = block.every(name) if name in block._first else []
+        values = block.every(name)
         if len(values) > 1:
             differ = len({value.lower() for value in values}) > 1
             grave = name in STRUCTURAL and differ

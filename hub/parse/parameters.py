@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from hub.parse.doubts import Doubts
 from hub.parse.text import clean_line, codec_of, decode_words, to_text
 
+KEPT_MOST = 200  # bytes of a value whose reading is kept: `text/plain; charset=utf-8` stands in every mail
 NAME_MOST = 150  # characters of a file name, its extension kept
 
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"([^;]*)|([^;]*))', re.DOTALL)
@@ -40,6 +42,10 @@ class Structured:
 
 def read_structured(raw: bytes, comments: bool = True) -> Structured:
     """`comments`: take `(…)` after a blank for a comment (RFC 5322 §3.2.2); off where sloppy writers put file names."""
+    return (_read_before if len(raw) <= KEPT_MOST else _read)(raw, comments)
+
+
+def _read(raw: bytes, comments: bool) -> Structured:
     value = raw.decode("latin-1")
     if comments and "(" in value:
         value = without_comments(value)
@@ -55,6 +61,9 @@ def read_structured(raw: bytes, comments: bool = True) -> Structured:
                 text = _ESCAPE.sub(r"\1", quoted)
             parameters.append((name.lower(), text))
     return Structured("".join(main.split()).lower(), tuple(parameters), odd)
+
+
+_read_before = lru_cache(maxsize=256)(_read)
 
 
 def without_comments(value: str) -> str:

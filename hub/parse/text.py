@@ -43,6 +43,7 @@ _HIDDEN_SIGNS = re.compile(r"[\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufeff
 
 _C1 = re.compile(r"[\x80-\x9f]")  # what cp1252 texts show when they are read as ISO 8859-1
 
+KEPT_MOST = 500  # bytes of a header whose reading is kept: a subject is asked for twice, authors write again
 HTML_MOST = 2_000_000  # characters of HTML looked at; a body for human eyes is shorter
 
 
@@ -86,12 +87,26 @@ def to_text(raw: bytes, charset: str | None, doubts: Doubts, detail: str) -> str
 def header_text(value: bytes, doubts: Doubts, detail: str) -> str:
     """The value of an unstructured header: encoded words decoded, 8-bit bytes by the rule, controls made blanks, signs
     that turn the reading direction dropped."""
-    text = to_text(value, None, doubts, detail)
+    if value.isascii() and b"=?" not in value and (plain := value.decode("ascii")).isprintable():
+        return plain.strip()
+    text, codes = _decoded_before(value) if len(value) <= KEPT_MOST else _decoded(value)
+    for code in codes:
+        doubts.add(code, detail)
+    return text
+
+
+def _decoded(value: bytes) -> tuple[str, tuple[str, ...]]:
+    """(the text, the codes of the doubts about it)."""
+    doubts = Doubts()
+    text = to_text(value, None, doubts, "")
     if "=?" in text:
-        text = decode_words(text, doubts, detail)
+        text = decode_words(text, doubts)
     if not text.isprintable():
         text = _HIDDEN_SIGNS.sub("", _CONTROLS.sub(" ", text))
-    return text.strip()
+    return text.strip(), tuple(doubt.code for doubt in doubts.all())
+
+
+_decoded_before = lru_cache(maxsize=256)(_decoded)
 
 
 def decode_words(text: str, doubts: Doubts, detail: str = "") -> str:

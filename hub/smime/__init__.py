@@ -2,8 +2,8 @@
 
     opaque     what an `application/pkcs7-mime` part holds, taken out of its wrapping; read whatever its signature is
                worth, since a reader that shows nothing of a badly signed mail loses it
-    verifying  one verdict with four parts (cms: the structure; chain: who vouches for it; revoked: what lists add;
-               words: in French)
+    verifying  one verdict with four parts (cms: the structure; quick: the same, of what nearly all write; chain: who
+               vouches for it; revoked: what lists add; words: in French)
     signing    an entity becomes multipart/signed, its bytes never change again (fitness: may this certificate?)
 
 Pure: keys, anchors and the time are arguments. What needs a library is imported where it is used: most mails are not

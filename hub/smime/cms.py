@@ -11,6 +11,7 @@ asn1crypto reads the structure; what would cost it quadratic time is bounded fir
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,9 +32,11 @@ CERTIFICATES_MOST = 20
 _DIGESTS = frozenset({"sha256", "sha384", "sha512"})
 _SIGNED_DIGESTS = frozenset(f"{digest}_{kind}" for digest in _DIGESTS for kind in ("rsa", "ecdsa"))
 _SHORT = frozenset({"md2", "md4", "md5", "sha1", "sha224"})
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
+UNREADABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
 
 Scheme = Literal["rsa", "rsa-pss", "ecdsa"]
+# How a signer names its certificate: issuer and serial number as they are written, or the id of its key.
+Named = tuple[bytes, bytes] | bytes
 
 
 class Refused(Exception):
@@ -70,7 +73,7 @@ def read_signature(blob: bytes, *, is_detached: bool) -> Signature:
         if info["content_type"].native != "signed_data":
             raise Refused("not-a-signature")
         return _read(info["content"], is_detached)
-    except _UNREADABLE:  # what asn1crypto raises on bytes that are no CMS (fuzzed in the unit tests)
+    except UNREADABLE:  # what asn1crypto raises on bytes that are no CMS (fuzzed in the unit tests)
         raise Refused("signature-unreadable") from None
 
 
@@ -171,31 +174,27 @@ def _certificates(kept: Any, wanted: Any) -> tuple[bytes, tuple[bytes, ...]]:
     """(the signer's, the others), DER. Two of them that the signer could mean are two readings."""
     if not isinstance(kept, core.SetOf) or len(kept) > CERTIFICATES_MOST:
         raise Refused("no-certificate" if not isinstance(kept, core.SetOf) else "signature-too-large")
-    certificates = dict.fromkeys(one.chosen.dump() for one in kept if one.name == "certificate")  # as they came
+    certificates = [one.chosen.dump() for one in kept if one.name == "certificate"]  # as they came
     if wanted.name == "subject_key_identifier":
-        fitting = [raw for raw in certificates if _names(raw).key_id == wanted.chosen.native]
-    else:
-        number = (wanted.chosen["issuer"].dump(), wanted.chosen["serial_number"].contents)
-        fitting = [raw for raw in certificates if _names(raw).number == number]
+        return signers_own(certificates, wanted.chosen.native)
+    return signers_own(certificates, (wanted.chosen["issuer"].dump(), wanted.chosen["serial_number"].contents))
+
+
+def signers_own(certificates: Iterable[bytes], named: Named) -> tuple[bytes, tuple[bytes, ...]]:
+    """(the signer's, the others). Raises Refused; and what asn1crypto raises on bytes that are no certificate."""
+    each = dict.fromkeys(certificates)
+    fitting = [raw for raw in each if named in _names(raw)]
     if len(fitting) != 1:
         raise Refused("several-certificates" if fitting else "no-certificate")
-    return fitting[0], tuple(raw for raw in certificates if raw != fitting[0])
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """By what a signer can name a certificate: issuer and serial number as they are written, or the id of its key."""
-
-    number: tuple[bytes, bytes]
-    key_id: bytes | None
+    return fitting[0], tuple(raw for raw in each if raw != fitting[0])
 
 
 @lru_cache(maxsize=128)
-def _names(raw: bytes) -> _Names:
-    """Kept, since the same correspondents write again."""
+def _names(raw: bytes) -> tuple[Named, Named | None]:
+    """By what a signer can name a certificate. Kept, since the same correspondents write again."""
     certificate = x509.Certificate.load(raw)
     body = certificate["tbs_certificate"]
-    return _Names((body["issuer"].dump(), body["serial_number"].contents), certificate.key_identifier)
+    return (body["issuer"].dump(), body["serial_number"].contents), certificate.key_identifier
 
 
 def _scheme(algorithm: Any, digest_name: str) -> tuple[Scheme, int]:

@@ -149,13 +149,13 @@ def detached(digest: bytes, signer: Signer, at: datetime) -> bytes:
     constant = _constant(signer.certificates, signer.kind)
     own = (
         _attribute(constant.signing_time, _time(at)),
-        _attribute(constant.message_digest, _tlv(_OCTETS, digest)),
+        _attribute(constant.message_digest, tlv(_OCTETS, digest)),
     )
     attributes = b"".join(sorted((*constant.attributes, *own)))  # what is signed is DER, where a SET OF is sorted
-    value = signer.sign(_tlv(_SET, attributes))
-    info = constant.begin + _tlv(_TAG_0, attributes) + constant.algorithm + _tlv(_OCTETS, value)
-    signed = _tlv(_SEQUENCE, constant.head + _tlv(_SET, _tlv(_SEQUENCE, info)))
-    return _tlv(_SEQUENCE, constant.signed_data + _tlv(_TAG_0, signed))
+    value = signer.sign(tlv(_SET, attributes))
+    info = constant.begin + tlv(_TAG_0, attributes) + constant.algorithm + tlv(_OCTETS, value)
+    signed = tlv(_SEQUENCE, constant.head + tlv(_SET, tlv(_SEQUENCE, info)))
+    return tlv(_SEQUENCE, constant.signed_data + tlv(_TAG_0, signed))
 
 
 @lru_cache(maxsize=64)
@@ -170,7 +170,7 @@ def _constant(certificates: tuple[bytes, ...], kind: Literal["rsa", "ec"]) -> _C
     meant = tsp.SigningCertificateV2({"certs": [{"cert_hash": hashlib.sha256(certificates[0]).digest()}]})
     return _Constant(
         # The order of the certificates is ours, signer first: some readers expect it, and the standard has none.
-        head=version + _tlv(_SET, sha256) + _tlv(_SEQUENCE, data) + _tlv(_TAG_0, b"".join(certificates)),
+        head=version + tlv(_SET, sha256) + tlv(_SEQUENCE, data) + tlv(_TAG_0, b"".join(certificates)),
         begin=version + named + sha256,
         algorithm=algos.SignedDigestAlgorithm({"algorithm": algorithm}).dump(),
         attributes=(
@@ -187,17 +187,17 @@ _SEQUENCE, _SET, _OCTETS, _TAG_0, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x31, 0x0
 
 
 def _attribute(kind: bytes, value: bytes) -> bytes:
-    return _tlv(_SEQUENCE, kind + _tlv(_SET, value))
+    return tlv(_SEQUENCE, kind + tlv(_SET, value))
 
 
 def _time(at: datetime) -> bytes:
     moment = at.astimezone(UTC)
     if moment.year < _FIRST_YEAR_OF_GENERALIZED_TIME:
-        return _tlv(_UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode("ascii"))
-    return _tlv(_GENERALIZED_TIME, moment.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
+        return tlv(_UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+    return tlv(_GENERALIZED_TIME, moment.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
 
 
-def _tlv(tag: int, content: bytes) -> bytes:
+def tlv(tag: int, content: bytes) -> bytes:
     """DER of one element: tag, shortest length, content (X.690 §10.1)."""
     size = len(content)
     if size < 0x80:

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from hub.message import Evidence, Finding, Verdict
 from hub.smime.chain import Loaded, Path, follow, loaded
 from hub.smime.cms import Refused, Signature, read_signature
+from hub.smime.quick import read_quickly
 from hub.smime.trusted import Trust
 
 NAME_MOST = 500  # characters of a subject that are kept
@@ -77,18 +78,20 @@ def verify(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
 
 
 def _judged(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
-    signature = read_signature(sealed.blob, is_detached=sealed.is_detached)
+    quick = read_quickly(sealed.blob) if sealed.is_detached else None
+    signature = quick or read_signature(sealed.blob, is_detached=sealed.is_detached)
     signer = loaded(signature.certificate)
     _signed_by(signer, signature)
     vouched, named = _named(signature.certificate)
+    integrity: Finding = "good" if _is_intact(sealed.content, signature) else "bad"
+    path = _path(signature, trust, at)
     evidence = replace(
         named,
         signed_at=signature.signed_at,
         algorithm=f"{signature.scheme}-{signature.digest_name}",
         digest=signature.digest.hex(),
+        chain=path.chain,
     )
-    integrity: Finding = "good" if _is_intact(sealed.content, signature) else "bad"
-    path = _path(signature, trust, at)
     sender, of_sender = _sender(sealed, vouched)
     time, of_time = _time(path, evidence, at)
     reasons = (*(() if integrity == "good" else ("altered",)), *path.codes, *of_time, *of_sender, *sealed.remarks)
@@ -99,7 +102,7 @@ def _judged(sealed: Sealed, trust: Trust, at: datetime) -> Verdict:
         time=time,
         reasons=tuple(dict.fromkeys(reasons)),
         at=at,
-        evidence=replace(evidence, chain=path.chain),
+        evidence=evidence,
     )
 
 

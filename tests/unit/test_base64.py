@@ -37,3 +37,16 @@ def test_a_long_content_comes_out_whole() -> None:
     content = bytes(range(256)) * 60_000
     assert ours.strict(base64.encodebytes(content)) == content
     assert ours.strict(base64.encodebytes(content)[:-10]) is None
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(st.binary(max_size=400), st.sampled_from([8, 32, 33, 76]), st.integers(0, 600), st.binary(max_size=3), st.data())
+def test_lines_of_one_length_say_what_any_lines_say(
+    content: bytes, width: int, at: int, odd: bytes, data: st.DataObject
+) -> None:
+    letters = base64.b64encode(content)
+    end = data.draw(st.sampled_from([b"\r\n", b"\r\n\r\n", b"\r", b""]))
+    written = b"\r\n".join(letters[start : start + width] for start in range(0, len(letters), width)) + end
+    assert ours.strict(written) == content
+    bent = written[:at] + odd + written[at + data.draw(st.integers(0, 3)) :]
+    assert ours.strict(bent) == whole(bent)

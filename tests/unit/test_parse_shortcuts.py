@@ -13,7 +13,7 @@ from hub.cda import Codes
 from hub.cda.times import read_moment
 from hub.cda.xml import tidy
 from hub.message import Defect, Limits
-from hub.parse import addresses, headers, parse, pdf
+from hub.parse import addresses, headers, parse, pdf, text
 from hub.parse.addresses import Address, read_addresses
 from hub.parse.doubts import Doubts
 from hub.parse.headers import RawHeader, read_block
@@ -73,6 +73,25 @@ def test_an_address_alone_is_read_as_by_the_scanner(value: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(addresses, "_PLAIN", NEVER)
         assert found() == short
+
+
+WORDS = st.lists(
+    st.sampled_from(
+        [b"a", b" ", b"=?utf-8?q?=C3=A9?=", b"=?x-no?q?a?=", b"=?utf-8?b?/w==?=", b"=?", b"\xe9", b"\xc3\xa9"]
+    )
+    | st.sampled_from([b"\t", b"\0", b"\xe2\x80\xae", b"x" * 300]),
+    max_size=8,
+)
+
+
+@settings(max_examples=examples(500))
+@given(WORDS.map(b"".join))
+def test_a_header_is_read_again_as_the_first_time(value: bytes) -> None:
+    said, codes = text._decoded(value)
+    for place in ("subject", "header"):
+        doubts = Doubts()
+        assert text.header_text(value, doubts, place) == said
+        assert doubts.all() == tuple(Defect(code, place) for code in codes)
 
 
 @settings(max_examples=examples(300))
