@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.figures import Figure, Options, Result, median_of
 from bench.letters import letters
-from bench.probes import cpu_by_role, proportional, resident, role_of, spent, whole
+from bench.probes import proportional, resident, role_of, spent, time_by_role, whole
 from bench.sites import DONE, Wanted, bench_site, looking
 from tests.trips.house import HOME, Site, wait_for
 
@@ -79,10 +79,10 @@ def _quiet(mailboxes: int) -> dict[str, float]:
         # The first account of each mailbox is made within minutes of the start, the next one an hour later.
         wait_for(lambda: looker.count("select count(*) from reckoning") >= mailboxes, 240, lambda: site.log()[-3000:])
         time.sleep(5)
-        before, began = cpu_by_role(site.tree()), time.monotonic()
+        before, began = time_by_role(site.tree()), time.monotonic()
         time.sleep(QUIET)
         seconds = time.monotonic() - began
-        shares = spent(before, cpu_by_role(site.tree()))
+        shares = spent(before, time_by_role(site.tree()))
         service = [process for process in site.tree() if role_of(process) == "service"]
         told = {
             "cpu": whole(shares).all * 1000 / seconds,

@@ -56,6 +56,18 @@ def cpu_by_role(processes: Iterable[psutil.Process]) -> dict[str, Cpu]:
     return total
 
 
+def time_by_role(processes: Iterable[psutil.Process]) -> dict[str, Cpu]:
+    """As `cpu_by_role`, to the nanosecond and not split: ticks of 10 ms are too coarse for a minute in which nothing
+    comes. Threads that ended meanwhile are not counted."""
+    total: dict[str, Cpu] = {}
+    for process in processes:
+        tasks = Path(f"/proc/{process.pid}/task").glob("*/schedstat")
+        seconds = sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+        role = role_of(process)
+        total[role] = total.get(role, Cpu()) + Cpu(user=seconds)
+    return total
+
+
 def spent(before: dict[str, Cpu], after: dict[str, Cpu]) -> dict[str, Cpu]:
     return {role: after[role] - before.get(role, Cpu()) for role in after}
 

@@ -7,56 +7,44 @@ Texts are French, for those who run the hub and for secretaries. Exit codes: 0 a
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
-from hub.cli import (
-    certs,
-    check,
-    contacts,
-    database,
-    demo,
-    directory,
-    explain,
-    hosts,
-    journal,
-    keys,
-    ledger,
-    members,
-    operator,
-    release,
-    send,
-    sent,
-    serve,
-    show,
-    start,
-    status,
-    usagers,
-    users,
-    web,
-)
 from hub.errors import HubError, Misconfigured, Temporary
 
-app = typer.Typer(
-    name="hub",
-    help="Le hub MSSanté de la protection de l'enfance : relève les boîtes aux lettres, classe, répond.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+LASTING = ("serve", "watch", "door", "worker")
 
-for group in (
-    *(start, check, serve, explain, show, release, send, sent, usagers, contacts, users, journal, keys, certs),
-    *(status, ledger, operator, members, hosts, database, directory, web, demo),
-):
-    group.register(app)
+
+def new_app() -> typer.Typer:
+    return typer.Typer(
+        name="hub",
+        help="Le hub MSSanté de la protection de l'enfance : relève les boîtes aux lettres, classe, répond.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def app_of(words: Sequence[str]) -> typer.Typer:
+    """The commands that are needed for this command line. What runs for weeks loads its own alone: the others, and the
+    sandbox with them, would cost each of its processes 9 MiB, and its start a quarter of its time."""
+    if words and words[0] in LASTING:
+        from hub.cli import serve
+
+        app = new_app()
+        serve.register(app)
+        return app
+    from hub.cli.commands import app
+
+    return app
 
 
 def main() -> None:
     """Run the command; an error of ours is one clear text and an exit code, never a trace."""
     try:
-        app()
+        app_of(sys.argv[1:])()
     except Misconfigured as error:
         print(f"Configuration à corriger :\n{error.private}", file=sys.stderr)
         sys.exit(1)

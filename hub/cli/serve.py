@@ -5,10 +5,14 @@ starts."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
 import os
+import select
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
@@ -88,6 +92,7 @@ def _run(site: Path, host_name: str | None, processes: int | None, has_door: boo
         asyncio.get_running_loop().set_default_executor(threads)
         file = settings_file(site).resolve()
         service = Service(house, file, processes=processes, host_name=host_name, has_door=has_door)
+        gc.freeze()  # what is loaded by now stays: each look through it would keep every mailbox waiting for 40 ms
         await service.run(stop_asked())
 
     try:
@@ -108,10 +113,21 @@ def worker(
         signal.signal(name, lambda *_: stop.set())
     carrying = CarryingWorker(settings)
     carrying.start()
-    while not stop.wait(PARENT_LOOK_EVERY):
-        if parent is not None and os.getppid() != parent:  # the service was killed: do not outlive it
-            break
+    if parent is not None:  # when the service is killed: do not outlive it
+        threading.Thread(target=_end_with, args=(parent, stop), name="hub-parent", daemon=True).start()
+    stop.wait()
     carrying.stop()
+
+
+def _end_with(parent: int, stop: threading.Event) -> None:
+    """Set `stop` when this process is no child of `parent`: the kernel says when that ends, else we look."""
+    with contextlib.suppress(AttributeError, OSError):  # another system, or an older one; it may be gone already
+        descriptor = os.pidfd_open(parent)
+        if os.getppid() == parent:
+            select.select([descriptor], [], [])
+    while os.getppid() == parent:
+        time.sleep(PARENT_LOOK_EVERY)
+    stop.set()
 
 
 def stop_asked() -> asyncio.Event:

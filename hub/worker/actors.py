@@ -17,6 +17,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from queue import PriorityQueue
+from typing import Any
 
 import dramatiq
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread
@@ -28,6 +30,7 @@ from hub.settings import Settings
 from hub.wiring import House, open_house
 from hub.worker.broker import make_broker, queue_of
 from hub.worker.hints import CARRY, Hints
+from hub.worker.sql_broker import IDLE_MOST
 
 __all__ = ["CarryingWorker", "Hints"]
 
@@ -36,6 +39,9 @@ log = logging.getLogger("hub.worker")
 CARRY_WITHIN = 3600.0  # seconds; a carry has its own deadlines everywhere: this only ends what no deadline of ours saw
 STOP_WITHIN = 60.0  # seconds: for what is in hand
 HINTS_AHEAD = 2  # that the loop has and has not begun wholly: one to go on with, one beside it
+# Milliseconds in which dramatiq's consumer looks at itself: as often as the embedded broker looks for hints unheard.
+QUIET = int(IDLE_MOST * 1000)
+END_SEEN_WITHIN = 0.01  # seconds
 
 
 class CarryingWorker:
@@ -50,7 +56,8 @@ class CarryingWorker:
         # dramatiq tells a lost broker at each try, every three seconds; `hub.worker.outage` tells it once.
         logging.getLogger(f"dramatiq.worker.ConsumerThread({queue_name})").addFilter(_is_no_lost_connection)
         self._broker = broker
-        self._worker = dramatiq.Worker(broker, worker_threads=1)
+        self._worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=QUIET)
+        self._worker.work_queue = self._handover = _Handover()
         self._worker.queue_prefetch = settings.working.threads  # a few hints ahead; the others are for other workers
 
     def start(self) -> None:
@@ -62,8 +69,29 @@ class CarryingWorker:
 
     def stop(self) -> None:
         """Finish what is in hand, give back the rest, close everything."""
+        self._handover.end()
         self._worker.stop(timeout=int(STOP_WITHIN * 1000))
         self._broker.close()
+
+
+class _Handover(PriorityQueue[Any]):
+    """dramatiq's queue from the thread that takes hints to the one that begins them, which a hint or the end wakes: by
+    itself it would look at its queue once a second, for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_ending = False
+
+    def end(self) -> None:
+        with self.not_empty:
+            self._is_ending = True
+            self.not_empty.notify_all()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if block:
+            with self.not_empty:
+                self.not_empty.wait_for(lambda: self._is_ending or self._qsize())
+        return super().get(block, END_SEEN_WITHIN if self._is_ending else timeout)
 
 
 async def _carry(message_id: str, house: House) -> None:

@@ -59,6 +59,7 @@ class Lookout:
         self._seen: tuple[tuple[Alert, ...], bool] | None = None  # what there is to mail; whether it is all
         self._log = AlertLog(house.settings.alerting.remind_every)
         self._told: dict[str, Told] = {}
+        self._looked_at: dict[str, Progress] = {}  # and what it says is told
         self._tried: dict[str, datetime] = {}
         self._away_since: datetime | None = None
         self._full_since: datetime | None = None
@@ -131,17 +132,22 @@ class Lookout:
             self._full_since = None
 
     async def _tell(self, at: datetime) -> None:
-        changed = {}
+        changed, looked_at = {}, {}
         for name, watcher in self._watchers.items():
-            if watcher.progress.state is WatcherState.STOPPED:
+            progress = watcher.progress
+            if progress is self._looked_at.get(name):  # it is replaced as a whole
+                continue
+            if progress.state is WatcherState.STOPPED:
                 self._told.pop(name, None)
                 continue
             before = self._told.get(name)
-            told = _told(name, watcher.progress, before, at)
+            told = _told(name, progress, before, at)
             if before is None or replace(told, told_at=before.told_at) != before:
                 changed[name] = told
+            looked_at[name] = progress
         await self._spool.tell(changed.values())
         self._told |= changed
+        self._looked_at |= looked_at
 
     # --- accounts
 

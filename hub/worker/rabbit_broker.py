@@ -26,6 +26,7 @@ from hub.worker.broker import Address
 from hub.worker.outage import CLOSE_WITHIN, Broken, Outage, SteadyConsumer, reason_of, within
 
 ANSWER_WITHIN = 5.0  # seconds: to connect, to say hello, to be unblocked
+END_SEEN_WITHIN = 1_000  # milliseconds: nothing but its own clock wakes a consumer that shall end
 HEARTBEAT = 20  # seconds: a peer that vanished without a word is noticed within two of them
 
 # The library asserts where a connection was lost under its feet; a hello that is not answered has a tree of its own.
@@ -71,7 +72,7 @@ class RabbitBroker(RabbitmqBroker):  # type: ignore[misc]
                 self.declare_queue(queue_name, ensure=True)
             finally:
                 del self.connection  # the consumer has its own; nobody would answer the heartbeats of this one
-            return _Consumer(self, queue_name, prefetch, timeout)
+            return _Consumer(self, queue_name, prefetch, min(timeout, END_SEEN_WITHIN))
 
         return SteadyConsumer(make, BROKEN, self._outage)
 

@@ -36,6 +36,7 @@ IDLE_FIRST, IDLE_MOST = 0.05, 4.0
 # Seconds that a done hint may keep its row, so that it goes with the next claim, and not in a transaction of its own
 # that the message just begun would wait for.
 SETTLE_WITHIN = 0.25
+ENDING_LOOK = 0.05  # seconds: how soon a consumer sees that it shall end, once the worker is ending
 JOIN_LOOK = 0.01
 DEPTH_MOST = 1_000  # whoever asks wants to know whether there is enough to do
 
@@ -54,6 +55,7 @@ class _Line:
         self.settle_by = float("inf")  # monotonic
         self.next_look = 0.0  # monotonic
         self.idle = IDLE_FIRST
+        self.is_ending = False  # of the worker: whoever waits here returns soon
         self.is_flowing = False  # the last claim got all that it asked for: more is likely due, no look is needed
         self.renewed = 0.0  # monotonic: since then every lease of ours has been renewed or begun
 
@@ -66,6 +68,11 @@ class _Line:
             self.next_look = min(self.next_look, moment)
             self.changed.notify_all()
 
+    def ends(self, is_ending: bool) -> None:
+        with self.changed:
+            self.is_ending = is_ending
+            self.changed.notify_all()
+
 
 class SqlBroker(dramatiq.Broker):  # type: ignore[misc]
     """`lease` in seconds: how long a dead worker's hints stay away. One broker a process, built after any fork."""
@@ -74,6 +81,7 @@ class SqlBroker(dramatiq.Broker):  # type: ignore[misc]
         self, database: Database, *, lease: float = LEASE, middleware: list[dramatiq.Middleware] | None = None
     ) -> None:
         super().__init__(middleware=middleware)
+        self.add_middleware(_WokenAtTheEnd())
         self.queues: dict[str, _Line] = {}
         self.lease = lease
         self._listens = threading.Lock()
@@ -152,6 +160,18 @@ class SqlBroker(dramatiq.Broker):  # type: ignore[misc]
         return self.queues[queue_name]
 
 
+class _WokenAtTheEnd(dramatiq.Middleware):  # type: ignore[misc]
+    """Consumers sleep until their next look: dramatiq's end wakes them."""
+
+    def before_worker_boot(self, broker: SqlBroker, worker: dramatiq.Worker) -> None:
+        for line in broker.queues.values():
+            line.ends(False)
+
+    def before_worker_shutdown(self, broker: SqlBroker, worker: dramatiq.Worker) -> None:
+        for line in broker.queues.values():
+            line.ends(True)
+
+
 class _Hint(dramatiq.MessageProxy):  # type: ignore[misc]
     """A message with the id of its row."""
 
@@ -171,9 +191,11 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
         self._line = broker.line(queue_name)
         self._prefetch = prefetch
         self._timeout = timeout
+        self._patience = 0.0  # the first time: whoever waits for the database hears at once that it is back
 
     def __next__(self) -> _Hint | None:
-        until = time.monotonic() + self._timeout
+        until = time.monotonic() + (min(ENDING_LOOK, self._timeout) if self._line.is_ending else self._patience)
+        self._patience = self._timeout
         while True:
             self._catch_up()
             row = self._take_or_wait(until)
@@ -183,7 +205,7 @@ class _SqlConsumer(dramatiq.Consumer):  # type: ignore[misc]
                 except DecodeError:  # written by another version of the hub: the sweep says it again
                     self._broker.logger.warning("a hint on queue %r cannot be read: removed", self._queue_name)
                     self._note_done(row.id)
-            elif time.monotonic() >= until:
+            elif self._line.is_ending or time.monotonic() >= until:
                 return None
 
     def ack(self, message: _Hint) -> None:

@@ -70,6 +70,7 @@ class Watching:
         self._given: dict[str, float] = {}
         self._kept: set[str] = set()
         self._living: tuple[str, ...] = ()
+        self._settled: tuple[tuple[str, ...], Mapping[str, str]] | None = None  # who lives, who has what: nothing to do
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
@@ -102,6 +103,8 @@ class Watching:
                 await self._let_go_all()
                 return True
             self._valid_until = began + self._hold_most
+            if self._is_settled(roll):
+                return False
             await self._follow(roll)
             return await self._in_time(lambda: self._move(roll))
         except Exception as error:
@@ -125,6 +128,11 @@ class Watching:
     def _holds_anything(self) -> bool:
         return bool(self._running) or self.sweeps.is_set()
 
+    def _is_settled(self, roll: Roll) -> bool:
+        """As at the last look, after which nothing was left to do."""
+        is_same = self._settled == (roll.living, roll.taken)
+        return is_same and not any(running.task.done() for running in self._running.values())
+
     async def _follow(self, roll: Roll) -> None:
         """Run what is ours, no more and no less."""
         mine = roll.mine
@@ -147,6 +155,7 @@ class Watching:
     async def _move(self, roll: Roll) -> bool:
         """Take and give back by the rule of `shares`; whether the roll is another now."""
         decided = self._decided(roll)
+        self._settled = None
         wants = [(decided.wanted, decided.most)] if decided.wanted else []
         if SWEEP not in roll.taken:
             wants.append(((SWEEP,), 1))
@@ -157,6 +166,8 @@ class Watching:
             await self._let_go(decided.returned)
             await self._duties.give_back(decided.returned)
             self._given |= dict.fromkeys(decided.returned, self._ticks())
+        elif not self._free_since:  # else it is a question of time
+            self._settled = roll.living, roll.taken
         return False
 
     def _decided(self, roll: Roll) -> Moves:
@@ -184,4 +195,5 @@ class Watching:
 
     async def _let_go_all(self) -> None:
         self.sweeps.clear()
+        self._settled = None
         await self._let_go(self._running)

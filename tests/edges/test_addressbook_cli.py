@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hub.cli import app
+from hub.cli.commands import app
 from hub.cli.start import init
 from hub.sandbox.people import LINA, USAGERS, usagers_csv
 

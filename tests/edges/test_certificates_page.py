@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from hub.alerts import Facts
 from hub.alerts.inventory_words import MOODS
-from hub.cli import app
+from hub.cli.commands import app
 from hub.settings import load_settings
 from hub.spool.lookout import Crowd, Look
 from hub.trust.inventory import Inventory

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
-from hub.cli import app
+from hub.cli.commands import app
 from hub.settings import load_settings
 from hub.trust.directory import Standings
 from hub.wiring.directory import refresher_of

@@ -19,8 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.alerts.members import of_members
-from hub.cli import app
 from hub.cli.check import remarks_on_members
+from hub.cli.commands import app
 from hub.settings import Settings, default_config_dir
 from hub.trust.members import Refresher, Tried
 from hub.trust.members_kept import KeptMembers

@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import delete
 
-from hub.errors import HubError
+from hub.errors import HubError, Temporary
 from hub.imap import folder as folder_room
 from hub.imap.folder import Folder, Look
 from hub.imap.progress import Progress, Skipped, WatcherState
@@ -384,6 +385,17 @@ async def test_what_a_watcher_tells_reaches_the_database_when_it_changes(bal: Ba
     await outlook.lookout.look()
     told = (await bal.spool.told_by_watchers())[BOX]
     assert (told.last_error, told.failing_since, told.skipped, told.mark_error) == ("", None, ((4, "fetch-no"),), "x")
+
+
+async def test_what_could_not_be_told_is_told_later_though_nothing_changed(
+    bal: Bal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outlook = Outlook(bal, Shows())
+    with monkeypatch.context() as context:
+        context.setattr(bal.spool, "tell", AsyncMock(side_effect=Temporary("database: away")))
+        await outlook.lookout.tell()
+    await outlook.lookout.tell()
+    assert set(await bal.spool.told_by_watchers()) == {BOX}
 
 
 async def test_the_log_tells_an_alert_once_and_its_end(bal: Bal, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bench.letters import letters
-from hub.cli import app
+from hub.cli.commands import app
 from hub.cli.ledger import moment
 from hub.errors import HubError, Misconfigured
 from hub.message import Classification, Failed, Match, MessageClass, Plan, Receipt, Thought

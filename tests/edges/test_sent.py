@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from hub import journal, routing
 from hub.cda import Codes
-from hub.cli import app
+from hub.cli.commands import app
 from hub.cli.sent import fitted
 from hub.message import Delivery, Door, Envelope, Limits, News, Rung, Sending, SentTo, Thought
 from hub.parse import parse

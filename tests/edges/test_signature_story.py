@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from hub.cli import app
+from hub.cli.commands import app
 from hub.smime import sign
 from tests.pki import Authority as TlsAuthority
 from tests.signers import AUTHOR, ENTITY, Authority, Holder, head

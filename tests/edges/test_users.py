@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hub import journal
-from hub.cli import app
+from hub.cli.commands import app
 from hub.cli.start import init
 from hub.database import Database
 from hub.errors import Permanent

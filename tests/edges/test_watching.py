@@ -227,6 +227,26 @@ async def test_a_host_that_was_buried_lets_go_before_it_joins_again(
         assert mailboxes.of("un") == set()
 
 
+async def test_a_host_at_rest_still_sees_a_watcher_that_ended_and_what_others_take(
+    database: Database, mailboxes: Mailboxes
+) -> None:
+    async with step_by_step(database, mailboxes) as (host, _):
+        assert not await host.watching._turn()
+        assert host.watching._settled is not None
+        host.watching._running[BOXES[0]].task.cancel()
+        await asyncio.sleep(0.1)
+        assert mailboxes.of("un") == set(BOXES[1:])
+        await host.watching._turn()
+        await asyncio.sleep(0)
+        assert mailboxes.of("un") == set(BOXES)
+        await host.duties.give_back(BOXES[:1])
+        while await host.watching._turn():
+            pass
+        await asyncio.sleep(0.1)
+        assert mailboxes.of("un") == set(BOXES)
+        assert not mailboxes.were_two
+
+
 async def test_a_fault_of_ours_in_a_look_ends_nothing(
     database: Database, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from hub.cli import app
+from hub.cli.commands import app
 from hub.message import Usager
 from hub.sandbox.people import USAGERS, usagers_csv
 from tests.edges.dovecot import Dovecot, running_dovecot

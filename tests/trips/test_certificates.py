@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from hub.cli import app
+from hub.cli.commands import app
 from tests.pki import Authority
 from tests.signers import Holder
 from tests.trips.house import wait_for

@@ -59,7 +59,7 @@ def _user() -> User:
     nobody = pwd.getpwnam("nobody").pw_uid
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         with contextlib.suppress(OSError):
-            words = [python, "-c", "import hub.cli"]
+            words = [python, "-c", "import hub.cli.commands"]
             env = os.environ | {"PYTHONPATH": packages()}
             if subprocess.run(words, user=nobody, group=nobody, extra_groups=[], env=env, cwd="/").returncode == 0:
                 return User(nobody, python)

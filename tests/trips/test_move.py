@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bench.letters import letters
 from hub import journal
-from hub.cli import app
+from hub.cli.commands import app
 from hub.sandbox.people import HOSPITAL, usagers_csv
 from hub.sandbox.scenario import samples
 from tests.edges.engines import postgres_database

@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from hub.cli import app
+from hub.cli.commands import app
 from tests.conftest import PROJECT_ROOT
 
 DOCKER = PROJECT_ROOT / "docker"
