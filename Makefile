@@ -26,7 +26,7 @@ _style:
 	.venv/bin/lint-imports
 
 bench:
-	@sh scripts/setup.sh packages dev
+	@sh scripts/setup.sh packages measures dev
 	.venv/bin/python -m bench
 
 # Long campaigns, each with its own ledger and exit code 1 when something does not balance (docs/torture.md).

@@ -19,7 +19,7 @@ from bench.figures import Options, Result, machine, table, told, write
 
 ROWS = (
     *("filing", "scaling", "fetch", "flat", "memory", "idle", "latency", "restart"),
-    *("accept", "signatures", "compose", "delivery", "sending", "directory"),
+    *("accept", "signatures", "compose", "delivery", "sending", "directory", "instructions"),
 )
 
 

@@ -77,7 +77,7 @@ def _floor(raws: list[bytes], *, verify: bool) -> Measured:
 def _hub(count: int, receipts: bool) -> Measured:
     with (
         tempfile.TemporaryDirectory(prefix="hub-bench-") as folder,
-        bench_site(Path(folder), _judging(Path(folder) / "anchors.pem")) as site,
+        bench_site(Path(folder), judging(Path(folder) / "anchors.pem")) as site,
         looking(site) as looker,
     ):
         site.start()
@@ -95,7 +95,7 @@ def _hub(count: int, receipts: bool) -> Measured:
     return _measured(shares, count, wall, counted.user)
 
 
-def _judging(anchors: Path) -> Wanted:
+def judging(anchors: Path) -> Wanted:
     """A site that knows who vouches for the letters: it judges their signatures whole, as the floor does."""
     anchors.write_bytes(signer().authority.public_bytes(serialization.Encoding.PEM))
     return Wanted(more={"signatures": {"anchors": str(anchors)}})

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Set-up for the Makefile. Arguments, each done in turn and only when needed:
 #   packages  Debian packages for the tests (real Dovecot, Postfix, PostgreSQL…), through apt, with sudo when not root
+#   measures  Debian packages for the bench alone
 #   run       .venv with what the hub needs to run, every version and hash locked (requirements/run.txt)
 #   dev       the same with what the tests need (requirements/dev.txt)
 set -eu
@@ -63,6 +64,7 @@ for part in "$@"; do
         packages) install_debian python3 python3-venv dovecot-imapd dovecot-lmtpd postfix postgresql redis-server rabbitmq-server \
             strace faketime fiu-utils isync openssl procps \
             curl mutt s-nail swaks fonts-dejavu-core ;;
+        measures) install_debian valgrind ;;
         run|dev) environment "$part" ;;
         *) echo "setup: unknown part: $part" >&2; exit 2 ;;
     esac

@@ -41,7 +41,7 @@ def main(descriptor: int) -> None:
         message = [_exactly(wire, length)]  # in a list, so that `parse` alone holds it and can let it go
         signal.setitimer(signal.ITIMER_REAL, orders.alarm)  # its default deed is to end the process, C code or not
         signal.setitimer(signal.ITIMER_PROF, orders.processor)  # so is that of this one
-        verdict, answer, large = _done(message, task, orders, codes, trust)
+        verdict, answer, large = done(message, task, orders, codes, trust)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _answer(wire, verdict, answer)
@@ -50,7 +50,7 @@ def main(descriptor: int) -> None:
         del large
 
 
-def _done(
+def done(
     raw: list[bytes], task: Task, orders: Orders, codes: Codes, trust: Trust
 ) -> tuple[Verdict, bytes, list[bytes]]:
     """What to answer, and the large documents to send after it."""
