@@ -170,10 +170,13 @@ class Campaign:
 
     def _kill(self, role: str) -> bool:
         time.sleep(self._chance.uniform(0, 1.5))  # at any moment
-        until = time.monotonic() + ROUND_SECONDS
+        until, is_asked = time.monotonic() + ROUND_SECONDS, False
         while not self._crew.kill(role, self._chance):  # the one before has not come back yet
             if time.monotonic() > until:
                 return False
+            if not is_asked and not self._postman.delivered:  # nor ever a mail that a reader was needed for
+                self._send(letter_of("answered", next(self._extra)))
+                is_asked = True
             time.sleep(self._chance.uniform(0, 0.5))
         return True
 
