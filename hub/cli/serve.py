@@ -92,7 +92,7 @@ def _run(site: Path, host_name: str | None, processes: int | None, has_door: boo
         asyncio.get_running_loop().set_default_executor(threads)
         file = settings_file(site).resolve()
         service = Service(house, file, processes=processes, host_name=host_name, has_door=has_door)
-        gc.freeze()  # what is loaded by now stays: each look through it would keep every mailbox waiting for 40 ms
+        gc.freeze()  # what is loaded by now stays: the collector need not look through it for ever
         await service.run(stop_asked())
 
     try:
