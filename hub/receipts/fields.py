@@ -7,7 +7,7 @@ passed over. Nothing raises; a body is read up to `MOST` bytes, an honest one ha
 from __future__ import annotations
 
 import re
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 
 MOST = 64 * 1024
@@ -65,5 +65,5 @@ def _decoded(value: str) -> str:
         return value
     try:
         return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, UnicodeError, ValueError):
+    except (MessageError, LookupError, UnicodeError, ValueError):
         return value

@@ -252,14 +252,27 @@ def test_a_bounce_may_name_the_original_message() -> None:
 # --- whatever comes ---------------------------------------------------------------------------------------------
 
 names = st.sampled_from([b"Disposition", b"Error", b"Final-Recipient", b"Action", b"Status", b"Diagnostic-Code"])
-lines = st.one_of(
-    st.binary(max_size=60), st.builds(lambda name, value: name + b":" + value, names, st.binary(max_size=60))
+words = st.builds(
+    lambda charset, encoding, text: b"=?%s?%s?%s?=" % (charset, encoding, text),
+    st.one_of(st.sampled_from([b"utf-8", b"utf-16-be", "u»f-16-be".encode(), b"x", b"utf-7"]), st.binary(max_size=12)),
+    st.sampled_from([b"q", b"B", b"x"]),
+    st.binary(max_size=20),
 )
+values = st.one_of(st.binary(max_size=60), words, st.lists(words, max_size=3).map(b" ".join))
+lines = st.one_of(st.binary(max_size=60), st.builds(lambda name, value: name + b":" + value, names, values))
 
 
 @given(st.lists(lines, max_size=20).map(b"\n".join))
 def test_reading_never_raises(raw: bytes) -> None:
     assert read_mdn(raw).form == "mdn"
+    assert read_dsn(raw).form == "dsn"
+
+
+@pytest.mark.parametrize("charset", ["u»f-16-be", "u\x80\u2122òî6", "", "x", "utf-8*fr"])
+def test_a_word_in_no_charset_is_shown_as_it_came(charset: str) -> None:
+    """Found by the fuzzing: the library raises what is no ValueError for a charset that is not ASCII."""
+    raw = f"Disposition: a/b; processed/error\nError: =?{charset}?q?901^Auteur?=\n".encode()
+    assert read_mdn(raw).disposition == "processed"
     assert read_dsn(raw).form == "dsn"
 
 
