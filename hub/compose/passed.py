@@ -10,13 +10,20 @@ from __future__ import annotations
 import email
 import quopri
 import re
+from email.errors import MessageError
 from email.message import Message
 from email.policy import Compat32, compat32
+
+from hub.compose.dispatch import Undispatchable
 
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _CONTENT = re.compile(rb"content-[a-z-]+[ \t]*:", re.IGNORECASE)
 _PLAIN = b"Content-Type: text/plain; charset=us-ascii\r\n"
 _UNCHANGED = ("7bit", "8bit", "binary", "")  # encodings whose bytes lie open
+_ODD = (
+    "Le message est construit d'une façon que le hub ne sait pas signer : rien n'a été envoyé. Écrivez un nouveau "
+    "message, joignez-y de nouveau les fichiers et envoyez-le."
+)
 _POLICY: Compat32 = compat32.clone(linesep="\r\n", max_line_length=0)
 
 
@@ -33,10 +40,14 @@ def entity_of(raw: bytes) -> bytes:
 
 
 def canonical(entity: bytes) -> bytes:
-    """The same entity, its open text parts in quoted-printable. What is signed inside stays byte for byte."""
-    message = email.message_from_bytes(entity, policy=_POLICY)
-    _encode(message)
-    return message.as_bytes(policy=_POLICY)
+    """The same entity, its open text parts in quoted-printable. What is signed inside stays byte for byte. Raises
+    Undispatchable for a structure that the library cannot write again."""
+    try:
+        message = email.message_from_bytes(entity, policy=_POLICY)
+        _encode(message)
+        return message.as_bytes(policy=_POLICY)
+    except (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise Undispatchable("odd-structure", _ODD) from None
 
 
 def _encode(part: Message) -> None:
