@@ -59,11 +59,12 @@ environment() {
     if [ "$1" = dev ]; then cat requirements/run.txt pyproject.toml | sha256sum > .venv/.run; fi
 }
 
+# swaks speaks TLS with libnet-ssleay-perl, which it merely recommends.
 for part in "$@"; do
     case "$part" in
         packages) install_debian python3 python3-venv dovecot-imapd dovecot-lmtpd postfix postgresql redis-server rabbitmq-server \
             strace faketime fiu-utils isync openssl procps \
-            curl mutt s-nail swaks fonts-dejavu-core ;;
+            curl mutt s-nail swaks libnet-ssleay-perl fonts-dejavu-core ;;
         measures) install_debian valgrind ;;
         run|dev) environment "$part" ;;
         *) echo "setup: unknown part: $part" >&2; exit 2 ;;
