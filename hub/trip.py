@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,20 @@ from datetime import timedelta
 from hub import deeds, routing
 from hub.deeds import Carriage, Hub, perform
 from hub.errors import Awaited, Damaged, LostLease, Permanent, StalePlan, Temporary, place_of
-from hub.message import Answer, Delivery, Envelope, Filing, Hold, Match, News, ParsedMessage, Receipt, Thought
+from hub.message import (
+    Answer,
+    Delivery,
+    Envelope,
+    Filing,
+    Hold,
+    Identity,
+    Match,
+    News,
+    ParsedMessage,
+    Receipt,
+    Thought,
+    Usager,
+)
 from hub.ports import Effect, OpenStep, Ready, Records, Spool
 
 __all__ = ["Carriage", "Hub", "carry", "gather", "think"]
@@ -79,12 +92,13 @@ async def _go_on(message: Carriage, rules: routing.Rulebook, hub: Hub) -> None:
     envelope, parsed = message.envelope, message.parsed
     steps = await hub.spool.open_steps(envelope.id)
     if steps is None:  # not thought about yet
-        seen = await gather(envelope, parsed, hub.records, hub.spool)
+        suffices = None if envelope.is_submission else routing.certain_alone(rules, envelope)
+        seen = await gather(envelope, parsed, hub.records, hub.spool, suffices)
         if routing.waits_for_older(seen):
             if not await _older_are_settled(envelope.id, hub):
                 await hub.spool.postpone(envelope.id, "waits for an older message", hub.clock() + ORDER_RETRY, False)
                 return
-            seen = await gather(envelope, parsed, hub.records, hub.spool)  # with what they brought
+            seen = await gather(envelope, parsed, hub.records, hub.spool, suffices)  # with what they brought
         seen = await deeds.with_roles(seen, rules, hub.records, hub.clock())
         steps = await _planned(message, think(seen, rules), hub)
     for step in steps:
@@ -92,11 +106,15 @@ async def _go_on(message: Carriage, rules: routing.Rulebook, hub: Hub) -> None:
 
 
 async def gather(
-    envelope: Envelope, parsed: ParsedMessage, records: Records, spool: Spool | None = None
+    envelope: Envelope,
+    parsed: ParsedMessage,
+    records: Records,
+    spool: Spool | None = None,
+    suffices: Callable[[Identity, Usager], bool] | None = None,
 ) -> routing.Seen:
-    """What the mind needs: the message, who it could be about, what is already filed, which sending or letter of ours
-    it answers (without `spool` no letter is looked for)."""
-    usagers, versions = await records.look_up(routing.identities(parsed), parsed.documents)
+    """What the mind needs: the message, who it could be about (nobody else where one usager `suffices`), what is
+    already filed, which sending or letter of ours it answers (without `spool` no letter is looked for)."""
+    usagers, versions = await records.look_up(routing.identities(parsed), parsed.documents, suffices)
     seen = routing.Seen(envelope=envelope, parsed=parsed, usagers=usagers, versions=versions)
     if envelope.is_submission:
         held, answer = await _answer(envelope, parsed, spool) if spool is not None else (None, None)

@@ -99,9 +99,15 @@ class MemoryRecords(MemorySendings):
     answered: list[tuple[str, str]] = field(default_factory=list)
     book: MemoryBook = field(default_factory=MemoryBook)
 
-    async def _candidates(self, identities: Iterable[Identity]) -> tuple[Usager, ...]:
+    async def _candidates(
+        self, identities: Iterable[Identity], suffices: Callable[[Identity, Usager], bool] | None
+    ) -> tuple[Usager, ...]:
         found: dict[str, Usager] = {}
         for identity in identities:
+            holders = [usager for usager in self.known if identity.ins and usager.identity.ins == identity.ins]
+            if suffices is not None and len(holders) == 1 and suffices(identity, holders[0]):
+                found.setdefault(holders[0].id, holders[0])
+                continue
             ranked = [(_rank(usager, identity), usager) for usager in self.known]
             likely = sorted(((rank, usager) for rank, usager in ranked if rank is not None), key=lambda pair: pair[0])
             for _, usager in likely[:CANDIDATES_MOST]:
@@ -119,9 +125,12 @@ class MemoryRecords(MemorySendings):
         )
 
     async def look_up(
-        self, identities: Iterable[Identity], documents: Iterable[Document]
+        self,
+        identities: Iterable[Identity],
+        documents: Iterable[Document],
+        suffices: Callable[[Identity, Usager], bool] | None = None,
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
-        return await self._candidates(identities), await self._versions(documents)
+        return await self._candidates(identities, suffices), await self._versions(documents)
 
     async def subjects(self, asked: Asked) -> Subjects:
         readings = [reading for clue in asked.clues for reading in clue.readings]

@@ -68,7 +68,10 @@ class AnyRecords(Protocol):
     def holding(self, message_id: str, step: Hold) -> Effect: ...
     def closing(self, message_id: str, by: str, decision: str) -> Effect: ...
     async def look_up(
-        self, identities: tuple[Identity, ...], documents: tuple[Document, ...]
+        self,
+        identities: tuple[Identity, ...],
+        documents: tuple[Document, ...],
+        suffices: Callable[[Identity, Usager], bool] | None = None,
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]: ...
     async def documents_of(self, usager_id: str, live_only: bool = False) -> tuple[FiledDocument, ...]: ...
     async def documents_of_message(self, message_id: str) -> tuple[FiledDocument, ...]: ...
@@ -215,6 +218,29 @@ class RecordsContract:
             for documents in ((a_document("1.2.1", "autre"),), ()):
                 found = await room.records.look_up(identities, documents)
                 assert (len(found[0]) > 0, len(found[1])) == (len(identities) > 0, len(documents))
+
+    async def test_where_the_holder_of_the_ins_suffices_nobody_else_is_looked_for(self, room: Room) -> None:
+        namesake = a_usager(4, birth_name="Kerguelen", first_given="Yann", birth_date="2012-05-31", ins=None)
+        room.add([namesake])
+        asked: list[tuple[str | None, str]] = []
+
+        def suffices(identity: Identity, usager: Usager) -> bool:
+            asked.append((identity.ins, usager.id))
+            return len(asked) == 1
+
+        (found, _) = await room.records.look_up((ANA.identity,), (), suffices)
+        assert [one.id for one in found] == [ANA.id]
+        (found, _) = await room.records.look_up((ANA.identity,), (), suffices)
+        assert {one.id for one in found} > {ANA.id, namesake.id}
+        assert asked == [(ANA.identity.ins, ANA.id)] * 2
+
+    async def test_two_holders_of_an_ins_never_suffice(self, room: Room) -> None:
+        room.add([a_usager(5, birth_name="Kerguelen", first_given="Ana", birth_date="2012-05-31", ins="4" * 15)])
+        (found, _) = await room.records.look_up((ANA.identity,), (), lambda *_: True)
+        assert len([one for one in found if one.identity.ins == ANA.identity.ins]) == 2
+        unknown = replace(ANA.identity, ins=None)
+        (found, _) = await room.records.look_up((unknown,), (), lambda *_: True)
+        assert len(found) > 1
 
     async def test_a_replacement_leaves_one_live_version_and_the_whole_chain(self, room: Room) -> None:
         await room.file(a_version(1))

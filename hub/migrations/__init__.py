@@ -21,7 +21,7 @@ from hub.errors import Misconfigured, Temporary
 if TYPE_CHECKING:
     from alembic.config import Config
 
-LATEST = "0006"  # known here so that a start need not load Alembic to find nothing to do (a test compares it)
+LATEST = "0007"  # known here so that a start need not load Alembic to find nothing to do (a test compares it)
 _LOCK = 0x4875_6253  # any number that no other user of the same PostgreSQL database locks
 
 

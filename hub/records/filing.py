@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Row, Select, and_, bindparam, insert, or_, select, true, update
 from sqlalchemy.engine import Connection
 
 from hub.errors import Damaged, Permanent, StalePlan
+from hub.ids import new_id
 from hub.message import Document, Done, Filing, Outcome
 from hub.ports import Blobs, Effect, Sealer, StoredBlob
 from hub.records.documents import DELETION, DOCUMENT, key_of, values_of
@@ -70,8 +70,9 @@ def filing(
         raise Permanent("a deletion that names no version")
     if blob.sha256 != document.sha256:
         raise Damaged(f"document {step.document}: its bytes do not have its digest")
-    values = values_of(uuid4().hex, message_id, step, document, sealer)
-    values["filed_at"] = clock()
+    now = clock()
+    values = values_of(new_id(now), message_id, step, document, sealer)
+    values["filed_at"] = now
     replaced = [key_of(unique_id) for unique_id in document.replaces]
     if step.action == "delete":
         return lambda connection: _delete(connection, step, values, blobs, blob)

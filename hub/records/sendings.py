@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
 from hub.errors import Damaged, Permanent, StalePlan
+from hub.ids import new_id
 from hub.message import Done, News, Outcome, Rung, Sending, SentTo
 from hub.ports import Blobs, Effect, LadderRule, StoredBlob
 from hub.tables import NewsRow, SendingRow, SentToRow
@@ -158,7 +158,7 @@ def _values_to(sending_id: str, number: int, one: SentTo) -> dict[str, Any]:
 
 def _values_of_news(news: News, number: int, report: str, at: datetime) -> dict[str, Any]:
     return {
-        "id": uuid4().hex,
+        "id": new_id(at),
         "sending": news.sending,
         "number": number,
         "rung": news.rung.value,

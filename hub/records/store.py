@@ -6,7 +6,7 @@ transaction of the spool. A lost database raises Temporary (`hub.database`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
@@ -37,7 +37,10 @@ class SqlRecords(SentSide):
     # --- for the trip (hub.ports.Records) ---
 
     async def look_up(
-        self, identities: Iterable[Identity], wanted: Iterable[Document]
+        self,
+        identities: Iterable[Identity],
+        wanted: Iterable[Document],
+        suffices: Callable[[Identity, Usager], bool] | None = None,
     ) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
         """In one transaction. Usagers: at most 50 for each different identity, the likeliest first (same INS, same name
         and birth date, same name, same birth date); versions: newest first, at most 1,000."""
@@ -47,7 +50,7 @@ class SqlRecords(SentSide):
 
         def look(connection: Connection) -> tuple[tuple[Usager, ...], tuple[FiledVersion, ...]]:
             return (
-                usagers.candidates(connection, stated) if stated else (),
+                usagers.candidates(connection, stated, suffices) if stated else (),
                 documents.versions(connection, asked) if asked else (),
             )
 

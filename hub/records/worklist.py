@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from hub.encoding import decode, encode
 from hub.errors import Damaged
+from hub.ids import new_id
 from hub.message import Done, Hold, Outcome, Reason
 from hub.ports import Effect, Sealer
 from hub.tables import WorkRow
@@ -66,7 +66,7 @@ def codes_of(hold: Hold) -> tuple[str, ...]:
 
 
 def holding(message_id: str, hold: Hold, sealer: Sealer, now: datetime) -> Effect:
-    line = uuid4().hex
+    line = new_id(now)
     row = {
         "id": line,
         "message": message_id,

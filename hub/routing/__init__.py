@@ -23,7 +23,7 @@ from hub.routing.submissions import think_submission
 from hub.routing.tags import untagged
 from hub.routing.tidings import report_keys
 from hub.routing.towards import led_to, usager_for_roles
-from hub.routing.view import Seen
+from hub.routing.view import Seen, certain_alone
 
 __all__ = [
     "About",
@@ -39,6 +39,7 @@ __all__ = [
     "answered_ids",
     "asked_by",
     "asked_of",
+    "certain_alone",
     "dismissed",
     "identities",
     "led_to",

@@ -14,11 +14,11 @@ from hub.message import Candidate, Identity, Match, Reason, Usager, Way
 from hub.routing.asked import asked_of
 from hub.routing.contradictions import Contradictions
 from hub.routing.findings import Finding, Findings
-from hub.routing.match import CANDIDATES_MOST, Demands, candidate_of
+from hub.routing.match import CANDIDATES_MOST, candidate_of
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Rulebook
 from hub.routing.tags import kind_asked
-from hub.routing.view import UNREAD, Seen
+from hub.routing.view import UNREAD, Seen, demands_of
 
 NOBODY, NOT_STATED, CONTRADICTED, OTHER = 902, 903, 904, 906  # IG-LPS, as for what comes in
 _CODES = {
@@ -64,11 +64,7 @@ def about(seen: Seen, rulebook: Rulebook) -> About:
     `seen.subjects` is what the records know under `asked_of(seen.parsed)`."""
     asked = asked_of(seen.parsed)
     usagers = tuple({one.id: one for one in (*seen.subjects.usagers, *seen.usagers)}.values())
-    demands = Demands(
-        qualified_statuses=rulebook.policy.qualified_statuses,
-        birth_place_required=rulebook.policy.birth_place_required,
-        test=seen.envelope.test,
-    )
+    demands = demands_of(rulebook, seen.envelope)
     kind, tag_reasons = kind_asked(asked.tags, rulebook.catalogue)
     findings = Findings(usagers, seen.subjects, demands).of(asked.clues)
     if _is_ordinary(seen, findings):

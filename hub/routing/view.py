@@ -6,7 +6,7 @@ grave doubts) and `Facts`. Nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -17,6 +17,7 @@ from hub.message import (
     Envelope,
     FiledVersion,
     HeldRole,
+    Identity,
     Match,
     MessageClass,
     ParsedMessage,
@@ -26,7 +27,7 @@ from hub.message import (
     Usager,
 )
 from hub.routing.classify import AUTOMATIC, SURE, classify
-from hub.routing.match import Demands, match, uncertain
+from hub.routing.match import Demands, match, match_one, uncertain
 from hub.routing.reasons import reason
 from hub.routing.rulebook import Rulebook
 from hub.routing.rules import NORMAL, RESTRICTED, Facts, no_kind_name
@@ -75,6 +76,21 @@ class View:
         return self.classification.message_class in DOCUMENT_CLASSES
 
 
+def demands_of(rulebook: Rulebook, envelope: Envelope) -> Demands:
+    return Demands(
+        qualified_statuses=rulebook.policy.qualified_statuses,
+        birth_place_required=rulebook.policy.birth_place_required,
+        test=envelope.test,
+    )
+
+
+def certain_alone(rulebook: Rulebook, envelope: Envelope) -> Callable[[Identity, Usager], bool]:
+    """Whether the one usager who has the INS of an identity is certainly the person: nobody else changes that, so that
+    the records need look for nobody else (`hub.ports.Records.look_up`)."""
+    demands = demands_of(rulebook, envelope)
+    return lambda identity, usager: match_one(identity, (usager,), (), demands).outcome == "certain"
+
+
 def view_of(seen: Seen, rulebook: Rulebook) -> View:
     policy = rulebook.policy
     classification, verdicts = classify(seen.parsed, rulebook.catalogue, policy.kind_confidence)
@@ -89,11 +105,7 @@ def view_of(seen: Seen, rulebook: Rulebook) -> View:
         return replace(view, grave=()) if classification.confidence >= SURE else view
     if not view.has_documents:
         return replace(view, unread=_unread(seen.parsed))
-    demands = Demands(
-        qualified_statuses=policy.qualified_statuses,
-        birth_place_required=policy.birth_place_required,
-        test=seen.envelope.test,
-    )
+    demands = demands_of(rulebook, seen.envelope)
     found = match(seen.parsed.documents, seen.usagers, demands)
     return replace(view, match=_doubted(found, view.grave))
 

@@ -102,7 +102,7 @@ class IntakeSide(Side):
         prints = [fingerprint(arrival.mailbox, arrival.message_id, stored.sha256) for arrival, stored in ready]
         if len(set(prints)) < len(prints) or self._may_know(connection, [arrival for arrival, _ in ready], prints):
             return []
-        ids = [self._new_id() for _ in ready]
+        ids = [self._new_id(now) for _ in ready]
         messages, seen, deeds = [], [], []
         for id, print_, (arrival, stored) in zip(ids, prints, ready, strict=True):
             messages.append(self._row(id, arrival, stored, Door.IMAP, print_, now, is_uid_taken=False))
@@ -142,7 +142,7 @@ class IntakeSide(Side):
             return Accepted(twin, new=False)  # this very message, fetched twice
         if twin is None:
             self._blobs.name(connection, stored)
-            twin, new = self._new_id(), True
+            twin, new = self._new_id(now), True
             row = self._row(twin, arrival, stored, door, print_, now, is_uid_taken=before is not None)
             connection.execute(ADD_MESSAGE, row)
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random as chance
 import re
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database, storable
 from hub.encoding import decode_step, decode_thought, encode_step, encode_thought, step_name
+from hub.ids import new_id
 from hub.message import Door, Envelope, Hold, Thought
 from hub.ports import Clock, Effect, Sealer
 from hub.settings import Spooling
@@ -61,11 +61,11 @@ class Side:
         holding: Callable[[str, Hold], Effect],
         ticks: Callable[[], float] | None = None,
         random: Callable[[], float] = chance.random,
-        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        new_id: Callable[[datetime], str] = new_id,
     ) -> None:
         """`owner` names this process in leases (at most 40 characters count). `holding` opens a line of the work list
         (`Records.holding`) for what the spool itself puts before a human. `ticks` gives seconds that never jump
-        (`hub.spool.watch`). `new_id` gives 32 hex digits."""
+        (`hub.spool.watch`). `new_id` gives an id for a moment (`hub.ids`)."""
         self._database = database
         self._blobs = blobs
         self._sealer = sealer

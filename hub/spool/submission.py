@@ -94,7 +94,7 @@ class SubmissionSide(Side):
         submission, stored, now = one.submission, one.stored, self._clock()
         print_, same = self._same(connection, submission, stored.sha256, now)
         new = same is None
-        message_id = same or self._new_id()
+        message_id = same or self._new_id(now)
         if new:
             self._blobs.name(connection, stored)
             connection.execute(ADD_MESSAGE, self._submission_row(message_id, one, print_, now))

@@ -157,7 +157,7 @@ async def test_messages_are_listed_newest_first_by_state_and_counted(sql_bench: 
 async def test_an_id_is_found_by_its_beginning(sql_bench: SqlBench) -> None:
     spool = sql_bench.spool()
     ids = iter(["ab" + "0" * 30, "ac" + "0" * 30])
-    spool._new_id = lambda: next(ids)
+    spool._new_id = lambda _: next(ids)
     for uid in (1, 2):
         await accept(spool, f"{uid}".encode(), uid=uid)
     assert await spool.find("ab0") == "ab" + "0" * 30
@@ -169,7 +169,7 @@ async def test_an_id_is_found_by_its_beginning(sql_bench: SqlBench) -> None:
 
 async def test_accepting_commits_blob_message_seen_and_journal_together(sql_bench: SqlBench) -> None:
     spool = sql_bench.spool()
-    spool._new_id = lambda: "f" * 32
+    spool._new_id = lambda _: "f" * 32
     await accept(spool, b"1", uid=1, message_id="<1@x>")
     # The same id again: the whole transaction fails, its blob row too.
     blob = await spool.new_blob()

@@ -1,0 +1,34 @@
+"""Ids of rows: those of an hour begin alike, and none is met twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.ids import HOUR_BITS, new_id
+
+NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+def head_of(id: str) -> int:
+    return int(id, 16) >> 128 - HOUR_BITS
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9990, 1, 1), timezones=st.just(UTC)))
+def test_an_id_is_32_hex_digits_whatever_the_year(at: datetime) -> None:
+    id = new_id(at)
+    assert len(id) == 32
+    assert set(id) <= set("0123456789abcdef")
+
+
+def test_ids_of_an_hour_begin_alike_and_those_of_the_next_hour_otherwise() -> None:
+    heads = {head_of(new_id(NOON + timedelta(minutes=minute))) for minute in range(60)}
+    assert len(heads) == 1
+    assert heads.isdisjoint({head_of(new_id(NOON + timedelta(hours=hours))) for hours in range(1, 48)})
+
+
+def test_eight_digits_tell_the_messages_of_an_hour_apart_nearly_always() -> None:
+    shown = [new_id(NOON)[:8] for _ in range(100)]
+    assert len(set(shown)) > 95
