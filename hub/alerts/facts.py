@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict
 
 from hub.alerts.dns import Stale, StaleGatherer
 from hub.alerts.mailed import Unmailed, kept_in, unmailed_in
@@ -46,6 +47,15 @@ class Facts:
     sent: Mapping[str, int] = field(default_factory=dict)
 
 
+class _OnDisk(TypedDict):
+    inventory: tuple[Item, ...]
+    met: Met
+    members: Standing | None
+    directory: DirectoryStanding
+    stale: tuple[Stale, ...]
+    unmailed: Unmailed | None
+
+
 class Gatherer:
     def __init__(self, settings: Settings, spool: SqlSpool, records: SqlRecords) -> None:
         self._alerting = settings.alerting
@@ -67,13 +77,19 @@ class Gatherer:
         return Facts(
             look=await self._spool.look(at, at - self._alerting.carried_within, at - self._alerting.finished_within),
             decisions=await self._records.decisions(),
-            inventory=await asyncio.to_thread(self._inventory.items, at),
-            met=await asyncio.to_thread(self._met.gather, at),
-            members=await asyncio.to_thread(self._members.standing) if self._members is not None else None,
-            directory=await asyncio.to_thread(self._directory.now),
-            stale=await asyncio.to_thread(self._stale.gather),
             silence=await self._records.silence(since, overdue),
-            unmailed=await asyncio.to_thread(unmailed_in, self._mailed) if self._alerting.mail_to else None,
+            **await asyncio.to_thread(self._on_disk, at),
             counts=await self._spool.counts() if counted else {},
             sent=await self._records.standing(since) if counted else {},
         )
+
+    def _on_disk(self, at: datetime) -> _OnDisk:
+        """All that stands in files, in one thread at once."""
+        return {
+            "inventory": self._inventory.items(at),
+            "met": self._met.gather(at),
+            "members": self._members.standing() if self._members is not None else None,
+            "directory": self._directory.now(),
+            "stale": self._stale.gather(),
+            "unmailed": unmailed_in(self._mailed) if self._alerting.mail_to else None,
+        }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Executable, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Executable, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -32,7 +32,8 @@ SWEEP = "sweep"
 _HOST: Table = HostRow.__table__  # type: ignore[attr-defined]
 _DUTY: Table = DutyRow.__table__  # type: ignore[attr-defined]
 _READ_HOSTS = select(_HOST.c.id, _HOST.c.name, _HOST.c.beats, _HOST.c.started_at)
-_READ_DUTIES = select(_DUTY.c.name, _DUTY.c.host)
+# The names of a host in one text: the roll of a quiet hub, which did not change, is then compared and not read.
+_READ_DUTIES = select(_DUTY.c.host, func.aggregate_strings(_DUTY.c.name, "\n")).group_by(_DUTY.c.host)
 _JOIN = insert(_HOST)
 _BEAT = update(_HOST).where(_HOST.c.id == bindparam("me")).values(beats=_HOST.c.beats + 1)
 _BURY = delete(_HOST).where(_HOST.c.id == bindparam("dead"), _HOST.c.beats == bindparam("seen"))
@@ -75,9 +76,26 @@ class Roll:
         return tuple(sorted(host.id for host in self.hosts))
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Who has what, as the database told it: (host, its duties, one a line)."""
+
+    lines: frozenset[tuple[str, str]]
+    taken: Mapping[str, str]
+
+
 def roll_of(connection: Connection, me: str = "") -> Roll:
+    return _roll_of(connection, me, None)[0]
+
+
+def _roll_of(connection: Connection, me: str, before: _Drawn | None) -> tuple[Roll, _Drawn]:
     hosts = tuple(HostSeen(*row) for row in connection.execute(_READ_HOSTS))
-    return Roll(me, hosts, {name: host for name, host in connection.execute(_READ_DUTIES)})
+    lines = frozenset((host, names) for host, names in connection.execute(_READ_DUTIES))
+    if before is not None and before.lines == lines:
+        drawn = before
+    else:
+        drawn = _Drawn(lines, {name: host for host, names in lines for name in names.split("\n")})
+    return Roll(me, hosts, drawn.taken), drawn
 
 
 class Duties:
@@ -97,6 +115,7 @@ class Duties:
         self._clock = clock
         self._ticks = ticks
         self._met: dict[str, tuple[int, float]] = {}  # host -> its beats, since when they stand still
+        self._drawn: _Drawn | None = None
 
     async def join(self) -> Roll | None:
         """Enter the host's row, and bury those that surely died on this machine; then as `look`."""
@@ -116,7 +135,7 @@ class Duties:
     async def look(self) -> Roll | None:
         """Read the roll, beat when others are there, bury the dead. None: this host was taken for dead."""
         try:
-            roll = await self._database.read(lambda connection: roll_of(connection, self.me.id))
+            roll = await self._read()
             others = [host for host in roll.hosts if host.id != self.me.id]
             if len(others) == len(roll.hosts):
                 return None
@@ -125,12 +144,17 @@ class Duties:
             dead = [host for host in others if self._is_dead(host)]
             if dead:
                 await self._database.write(lambda c: _bury(c, dead))
-                roll = await self._database.read(lambda connection: roll_of(connection, self.me.id))
+                roll = await self._read()
         except BaseException:
             # While we could not look nobody's beats could be seen, and perhaps none written: count anew.
             self._met.clear()
             raise
         self._met = {host.id: self._met[host.id] for host in roll.hosts if host.id in self._met}
+        return roll
+
+    async def _read(self) -> Roll:
+        before = self._drawn
+        roll, self._drawn = await self._database.read(lambda c: _roll_of(c, self.me.id, before), brief=True)
         return roll
 
     def _is_dead(self, host: HostSeen) -> bool:

@@ -44,7 +44,7 @@ class Told:
     mark_error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """`last_uid` of this epoch is compared; `compared_at`: when a comparison last came to its end."""
 
@@ -90,9 +90,10 @@ _LATE = select(func.count(), func.min(sql.MESSAGE.c.due_at)).where(
 _LONG = select(func.count(), func.min(sql.MESSAGE.c.set_out_at)).where(
     _IS_CARRIED, sql.MESSAGE.c.set_out_at < bindparam("before")
 )
-_CURSORS = select(sql.CURSOR)
+_CURSORS = select(sql.CURSOR.c.mailbox, sql.CURSOR.c.uidvalidity, sql.CURSOR.c.last_uid, sql.CURSOR.c.compared_at)
 _UNMARKED = select(sql.SEEN.c.mailbox, func.count()).where(sql.SEEN.c.marked_at.is_(None)).group_by(sql.SEEN.c.mailbox)
 _TOLD = select(_PROGRESS)
+_TOLD_NAMES = tuple(column.name for column in _PROGRESS.c)
 _RECKONED = select(_RECKONING)
 # UIDs are taken in ascending order: the highest of an epoch is the newest, and the primary key finds it.
 _NEWEST = select(
@@ -134,7 +135,7 @@ class LookoutSide(Side):
                 long=Crowd(*connection.execute(_LONG, {"before": long_before}).one()),
                 carried_at=journal.newest(connection, CARRYING_DEEDS),
                 journal=journal.length(connection),
-                cursors={row.mailbox: Cursor(**row._asdict()) for row in connection.execute(_CURSORS)},
+                cursors={row.mailbox: Cursor(*row) for row in connection.execute(_CURSORS)},
                 accepted_at={box: at for box, at in connection.execute(_NEWEST) if at is not None},
                 unmarked={box: count for box, count in connection.execute(_UNMARKED) if box is not None},
                 told={row.mailbox: _told(row) for row in connection.execute(_TOLD)},
@@ -149,6 +150,7 @@ def _row(told: Told) -> dict[str, object]:
 
 
 def _told(row: Row[Any]) -> Told:
-    known = row._asdict()
+    known = dict(zip(_TOLD_NAMES, row, strict=True))
     pairs = (line.partition(" ") for line in known["skipped"].splitlines())
-    return Told(**known | {"skipped": tuple((int(uid), reason) for uid, _, reason in pairs)})
+    known["skipped"] = tuple((int(uid), reason) for uid, _, reason in pairs)
+    return Told(**known)

@@ -3,7 +3,7 @@
 `current()` gives one immutable rulebook; a changed file is validated as a whole and swapped in, a wrong one leaves
 the old rulebook in force, logs `file:line` and is counted in `refused`. A new list of member domains is taken whatever
 the rules say: it is the publisher's, and addresses of rules that are no longer in it are only told. All are looked at
-every two seconds (`stat` calls): the folder is the site's own, where the database writes all the time, so that a watch
+every four seconds (`stat` calls): the folder is the site's own, where the database writes all the time, so that a watch
 of it by inotify would wake the hub for each of its own commits; and a look also sees changes on a network folder.
 """
 
@@ -24,7 +24,8 @@ from hub.wiring.members import LiveMembers
 
 log = logging.getLogger("hub.rulebook")
 
-LOOK_EVERY = 2.0  # seconds
+LOOK_EVERY = 4.0  # seconds
+CONFIRM_AFTER = 0.5  # seconds, when a look saw a change
 
 
 def policy_of(settings: Settings, members: Members) -> routing.Policy:
@@ -119,11 +120,12 @@ class LiveRulebook:
             if stamps != self._taken and stamps == before:
                 self._taken = stamps
                 self.reload()
-            before = stamps
+            before, seen_anew = stamps, stamps != self._taken
             if await self._members.take_changed():
                 self._current = routing.with_members(self._current, self._members.current())
                 self._tell_strangers()
-            await asyncio.sleep(LOOK_EVERY)  # for the stop nobody waits: it cancels
+            # For the stop nobody waits: it cancels.
+            await asyncio.sleep(min(CONFIRM_AFTER, LOOK_EVERY) if seen_anew else LOOK_EVERY)
 
     def _tell_strangers(self) -> None:
         for line in routing.strangers(self._current):

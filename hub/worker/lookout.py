@@ -61,6 +61,9 @@ class Lookout:
         self._told: dict[str, Told] = {}
         self._looked_at: dict[str, Progress] = {}  # and what it says is told
         self._tried: dict[str, datetime] = {}
+        self._counted: tuple[frozenset[str], datetime, datetime] | None = (
+            None  # whose accounts are young, seen when, until
+        )
         self._away_since: datetime | None = None
         self._full_since: datetime | None = None
 
@@ -153,12 +156,19 @@ class Lookout:
 
     async def reckon_what_is_due(self) -> None:
         """Count each mailbox of ours whose last account is too old, one after the other."""
+        read = [box for box in self._settings.mailboxes if self._is_read(box)]
+        names, at = frozenset(box.name for box in read), self._clock()
+        if self._counted is not None and self._counted[0] == names and self._counted[1] <= at < self._counted[2]:
+            return
         kept = await self._spool.reckonings()
-        for box in self._settings.mailboxes:
-            last = kept[box.name].at if box.name in kept else None
-            if self._is_read(box) and self._is_due(box, last):
-                self._tried[box.name] = self._clock()
-                await self._reckon(box)
+        last = {box.name: kept[box.name].at if box.name in kept else None for box in read}
+        due = [box for box in read if self._is_due(box, last[box.name])]
+        for box in due:
+            self._tried[box.name] = self._clock()
+            await self._reckon(box)
+        oldest = min((moment for moment in last.values() if moment is not None), default=at)
+        is_young = not due and None not in last.values() and oldest <= at
+        self._counted = (names, at, oldest + self._settings.alerting.ledger_every) if is_young else None
 
     def _is_read(self, box: Mailbox) -> bool:
         """Ours, and its server answers: one that is down would only hold up the others."""

@@ -61,9 +61,11 @@ class Watching:
         self._lease = hosts.lease.total_seconds()
         # Let go with time left for the watchers to end, whatever they are at (`reader.STOP_GRACE`).
         self._hold_most = max(self._lease / 2, self._lease - 10)
+        # Alone, half as often: only a host that joins waits for it.
+        self._look_alone = max(self._look_every, min(2 * self._look_every, self._hold_most / 2))
         self._watchers = watchers
         self._ticks = ticks
-        self._joined = False
+        self._joined = self._is_alone = False
         self._valid_until = 0.0
         self._running: dict[str, _Running] = {}
         self._free_since: dict[str, float] = {}
@@ -90,7 +92,7 @@ class Watching:
     async def _looking(self) -> None:
         while True:
             if not await self._turn():
-                await asyncio.sleep(self._look_every)
+                await asyncio.sleep(self._look_alone if self._is_alone else self._look_every)
 
     async def _turn(self) -> bool:
         """One look and what follows from it; whether to look again at once."""
@@ -98,6 +100,7 @@ class Watching:
             began = self._ticks()
             roll = await self._in_time(self._duties.look if self._joined else self._duties.join)
             self._joined = roll is not None
+            self._is_alone = roll is not None and len(roll.hosts) == 1
             if roll is None:
                 log.warning("this host was taken for dead; it begins again")
                 await self._let_go_all()
@@ -109,6 +112,7 @@ class Watching:
             return await self._in_time(lambda: self._move(roll))
         except Exception as error:
             # The database is away or silent; or a fault of ours, which must not end the watchers.
+            self._is_alone = False  # nobody knows
             why = error.private if isinstance(error, HubError) else type(error).__name__
             log.warning("the roll of the hosts cannot be read: %s", why)
             if self._holds_anything() and self._ticks() >= self._valid_until - self._look_every:

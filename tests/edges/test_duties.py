@@ -135,7 +135,7 @@ async def test_a_database_that_was_away_buries_nobody(
     await one.duties.take(([A], 1))
     await two.duties.join()
 
-    async def away(*_: object) -> None:
+    async def away(*_: object, **__: object) -> None:
         raise Temporary("database: away")
 
     with monkeypatch.context() as patched:

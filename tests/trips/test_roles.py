@@ -15,7 +15,7 @@ import pytest
 from hub.sandbox.letters import document_mail
 from hub.sandbox.papers import DISCHARGE, Paper
 from hub.sandbox.people import HOSPITAL, LINA
-from hub.wiring.rulebook import LOOK_EVERY
+from hub.wiring.rulebook import CONFIRM_AFTER, LOOK_EVERY
 from tests.trips.house import wait_for
 from tests.trips.mailbag import pdf
 from tests.trips.office import ASE, DOCTOR, SECRETARIAT, Office, a_mail
@@ -98,7 +98,9 @@ def test_a_document_that_comes_in_is_passed_on_to_the_referent(office: Office) -
     text = routes.read_text(encoding="utf-8")
     routes.write_text(text.replace("\n  - name: type-declare", f"{RULE}\n  - name: type-declare", 1), encoding="utf-8")
     office.said("check")
-    time.sleep(3 * LOOK_EVERY)  # taken once two looks agree, in a process whose log does not tell it at this level
+    time.sleep(
+        LOOK_EVERY + 3 * CONFIRM_AFTER
+    )  # taken once two looks agree, in a process whose log does not tell it at this level
     at = datetime.now(UTC)
     paper = Paper(
         name="transmission",
