@@ -7,9 +7,10 @@ was ever received.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Row, Table, bindparam, func, or_, select
@@ -17,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from hub import journal
 from hub.spool import statements as sql
+from hub.spool.kept import KeptTable
 from hub.spool.ledger import Reckoned
 from hub.spool.side import Side
 from hub.spool.states import CARRIED_STATES
@@ -44,7 +46,7 @@ class Told:
     mark_error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
     """`last_uid` of this epoch is compared; `compared_at`: when a comparison last came to its end."""
 
@@ -73,11 +75,11 @@ class Look:
     long: Crowd
     carried_at: datetime | None
     journal: int
-    cursors: dict[str, Cursor]
+    cursors: Mapping[str, Cursor]
     accepted_at: dict[str, datetime]  # of the newest message of the present epoch
     unmarked: dict[str, int]
-    told: dict[str, Told]
-    reckoned: dict[str, Reckoned]
+    told: Mapping[str, Told]
+    reckoned: Mapping[str, Reckoned]
 
 
 _IS_CARRIED = sql.MESSAGE.c.state.in_(CARRIED_STATES)
@@ -90,11 +92,8 @@ _LATE = select(func.count(), func.min(sql.MESSAGE.c.due_at)).where(
 _LONG = select(func.count(), func.min(sql.MESSAGE.c.set_out_at)).where(
     _IS_CARRIED, sql.MESSAGE.c.set_out_at < bindparam("before")
 )
-_CURSORS = select(sql.CURSOR.c.mailbox, sql.CURSOR.c.uidvalidity, sql.CURSOR.c.last_uid, sql.CURSOR.c.compared_at)
 _UNMARKED = select(sql.SEEN.c.mailbox, func.count()).where(sql.SEEN.c.marked_at.is_(None)).group_by(sql.SEEN.c.mailbox)
 _TOLD = select(_PROGRESS)
-_TOLD_NAMES = tuple(column.name for column in _PROGRESS.c)
-_RECKONED = select(_RECKONING)
 # UIDs are taken in ascending order: the highest of an epoch is the newest, and the primary key finds it.
 _NEWEST = select(
     _PROGRESS.c.mailbox,
@@ -108,6 +107,18 @@ _NEWEST = select(
 
 
 class LookoutSide(Side):
+    @cached_property
+    def _cursors(self) -> KeptTable[Cursor]:
+        return KeptTable(sql.CURSOR, lambda row: Cursor(**row._asdict()))
+
+    @cached_property
+    def _all_told(self) -> KeptTable[Told]:
+        return KeptTable(_PROGRESS, _told)
+
+    @cached_property
+    def _reckoned(self) -> KeptTable[Reckoned]:
+        return KeptTable(_RECKONING, lambda row: Reckoned(**row._asdict()))
+
     async def tell(self, told: Iterable[Told]) -> None:
         """Keep what watchers tell, each in the place of what it told before."""
         rows = [_row(one) for one in told]
@@ -135,11 +146,11 @@ class LookoutSide(Side):
                 long=Crowd(*connection.execute(_LONG, {"before": long_before}).one()),
                 carried_at=journal.newest(connection, CARRYING_DEEDS),
                 journal=journal.length(connection),
-                cursors={row.mailbox: Cursor(*row) for row in connection.execute(_CURSORS)},
+                cursors=self._cursors.read(connection),
                 accepted_at={box: at for box, at in connection.execute(_NEWEST) if at is not None},
                 unmarked={box: count for box, count in connection.execute(_UNMARKED) if box is not None},
-                told={row.mailbox: _told(row) for row in connection.execute(_TOLD)},
-                reckoned={row.mailbox: Reckoned(**row._asdict()) for row in connection.execute(_RECKONED)},
+                told=self._all_told.read(connection),
+                reckoned=self._reckoned.read(connection),
             )
 
         return await self._database.read(work)
@@ -150,7 +161,6 @@ def _row(told: Told) -> dict[str, object]:
 
 
 def _told(row: Row[Any]) -> Told:
-    known = dict(zip(_TOLD_NAMES, row, strict=True))
+    known = row._asdict()
     pairs = (line.partition(" ") for line in known["skipped"].splitlines())
-    known["skipped"] = tuple((int(uid), reason) for uid, _, reason in pairs)
-    return Told(**known)
+    return Told(**known | {"skipped": tuple((int(uid), reason) for uid, _, reason in pairs)})

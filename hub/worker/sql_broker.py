@@ -32,7 +32,7 @@ Millis = int
 
 LEASE = 30.0  # seconds; renewed every third of it, so that two renewals may fail
 # Seconds between two looks at an empty queue, doubled from one to the other: for leases that end and rings unheard.
-IDLE_FIRST, IDLE_MOST = 0.05, 4.0
+IDLE_FIRST, IDLE_MOST = 0.05, 6.0
 # Seconds that a done hint may keep its row, so that it goes with the next claim, and not in a transaction of its own
 # that the message just begun would wait for.
 SETTLE_WITHIN = 0.25
