@@ -24,11 +24,12 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Figure, Options, Result, median_of, ratio_of
-from bench.letters import letters
+from bench.letters import letters, made_up_usager
 from bench.sites import ACCEPTED, DONE, SETTLED, Looker, Wanted, bench_site, looking
 from tests.trips.house import HOME, Site, wait_for
 
 TITLE = "messages carried a second, one and two worker processes"
+CHILDREN = 80
 PAIRS = (
     ("sqlite", "sql"),
     ("sqlite", "amqp"),
@@ -53,7 +54,7 @@ class Carried:
 
 
 def run(options: Options) -> Result:
-    count = options.messages or 300
+    count = options.messages or 900  # of few, the last parcel of one worker would weigh too much
     figures: list[Figure] = []
     told: list[object] = []
     for database, broker in PAIRS:
@@ -84,7 +85,7 @@ def _engine(
         bench_site(Path(folder), Wanted(database=database, broker=broker, processes=0, usagers=100)) as site,
         looking(site) as looker,
     ):
-        site.dovecot.deliver(HOME, *letters(count, receipts=False))
+        site.dovecot.deliver(HOME, *_letters(count))
         site.start()
         wait_for(lambda: looker.count(ACCEPTED) >= count, 120, lambda: site.log()[-3000:])
         time.sleep(0.5)
@@ -98,6 +99,13 @@ def _engine(
             ):
                 rates.append(_carry(site, looker, count, workers, pinned))
     return one, two, free_one, free_two
+
+
+def _letters(count: int) -> Iterator[bytes]:
+    """About the children of a home, not all about one: filings of one usager wait for each other (`hub.records`)."""
+    for number in range(count):
+        patient = made_up_usager(number % CHILDREN).identity
+        yield from letters(1, first=number, receipts=False, patient=patient)
 
 
 def _carry(site: Site, looker: Looker, count: int, workers: int, pinned: bool) -> float:
