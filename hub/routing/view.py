@@ -41,9 +41,9 @@ DOCUMENT_CLASSES = frozenset({MessageClass.XDM, MessageClass.DOCUMENT})
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that the mind may look at. `usagers` are the candidates of the records for `identities(parsed)`, `versions`
-    what is filed under the ids of the documents, `subjects` whom the records know under `asked_of(parsed)` (submissions
-    only)."""
+    """All that the mind may look at. `usagers` are the candidates of the records for `identities(parsed)` (the one
+    holder of the INS where they are certain: `certain_alone`), `versions` what is filed under the ids of the documents,
+    `subjects` whom the records know under `asked_of(parsed)` (submissions only)."""
 
     envelope: Envelope
     parsed: ParsedMessage

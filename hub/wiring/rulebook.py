@@ -125,7 +125,7 @@ class LiveRulebook:
                 self._current = routing.with_members(self._current, self._members.current())
                 self._tell_strangers()
             # For the stop nobody waits: it cancels.
-            await asyncio.sleep(min(CONFIRM_AFTER, LOOK_EVERY) if seen_anew else LOOK_EVERY)
+            await asyncio.sleep(CONFIRM_AFTER if seen_anew else LOOK_EVERY)
 
     def _tell_strangers(self) -> None:
         for line in routing.strangers(self._current):

@@ -61,9 +61,8 @@ class Lookout:
         self._told: dict[str, Told] = {}
         self._looked_at: dict[str, Progress] = {}  # and what it says is told
         self._tried: dict[str, datetime] = {}
-        self._counted: tuple[frozenset[str], datetime, datetime] | None = (
-            None  # whose accounts are young, seen when, until
-        )
+        # Whose accounts are all young, seen when, until when: nothing is read before.
+        self._counted: tuple[frozenset[str], datetime, datetime] | None = None
         self._away_since: datetime | None = None
         self._full_since: datetime | None = None
 

@@ -26,6 +26,7 @@ rules:
 @pytest.fixture
 def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(rulebook, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(rulebook, "CONFIRM_AFTER", 0.01)
     file = tmp_path / "routes.yaml"
     file.write_text(ROUTES % "avant")
     return file
