@@ -104,13 +104,15 @@ class Postfix:
         """How many TLS connections with a verified client certificate were made so far."""
         return len(re.findall(r"Trusted TLS connection established from ", self.log()))
 
-    def mails(self, at_least: int = 0, seconds: float = 10) -> list[bytes]:
-        """What was delivered to the Maildir; waits until there are `at_least` so many."""
+    def mails(self, at_least: int = 0, seconds: float = 10, *, holding: bytes = b"") -> list[bytes]:
+        """What was delivered to the Maildir and contains `holding`; waits until there are `at_least` so many. A test
+        that shares its Postfix counts its own mails only: those of the test before it may still be on their way."""
         until = time.monotonic() + seconds
         while True:
-            found = sorted(self.maildir.glob("new/*")) + sorted(self.maildir.glob("cur/*"))
+            paths = sorted(self.maildir.glob("new/*")) + sorted(self.maildir.glob("cur/*"))
+            found = [mail for mail in (path.read_bytes() for path in paths) if holding in mail]
             if len(found) >= at_least or time.monotonic() > until:
-                return [path.read_bytes() for path in found]
+                return found
             time.sleep(0.05)
 
 

@@ -8,7 +8,7 @@ import imaplib
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -485,6 +485,32 @@ async def test_mailboxes_are_counted_every_hour_while_their_server_answers(bal: 
     assert await counted()
     outlook.tick(days=-365)  # the clock was put back: the last account lies in the future
     assert await counted()
+
+
+async def test_no_account_is_read_before_one_is_due(bal: Bal, monkeypatch: pytest.MonkeyPatch) -> None:
+    bal.deliver(1)
+    watcher = Shows()
+    outlook = Outlook(bal, watcher)
+    outlook.lookout._reckoner._clock = lambda: outlook.at
+    await outlook.lookout.reckon_what_is_due()
+    looks = []
+    honest = bal.spool.reckonings
+
+    async def noted() -> Mapping[str, Any]:
+        looks.append(outlook.at)
+        return await honest()
+
+    monkeypatch.setattr(bal.spool, "reckonings", noted)
+    for _ in range(60):  # once more, to know when the account was made, then at its hour
+        await outlook.lookout.reckon_what_is_due()
+        outlook.tick(minutes=1)
+    assert len(looks) == 1
+    await outlook.lookout.reckon_what_is_due()
+    assert len(looks) == 2
+    outlook.tick(minutes=1)
+    watcher.change(state=WatcherState.STOPPED)  # another host's now: who is counted here is another question
+    await outlook.lookout.reckon_what_is_due()
+    assert len(looks) == 3
 
 
 async def test_an_account_that_cannot_be_made_is_tried_again_later(bal: Bal, caplog: pytest.LogCaptureFixture) -> None:

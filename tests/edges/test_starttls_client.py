@@ -456,11 +456,11 @@ def impostor(behind: Behind, leaf: Leaf) -> Meddling:
 async def test_false_answers_behind_a_real_postfix_are_thrown_away(behind: Behind) -> None:
     """The mail arrives as if nobody had meddled; believed, `SIZE 10` would refuse it."""
     false = YES["smtp"] + b"250-pirate.example\r\n250 SIZE 10\r\n"
-    before = len(behind.postfix.mails())
+    mine = MAIL.replace(b"essai", b"malgre-le-pirate")
     async with meddling(behind.postfix.starttls_port, replacing(YES["smtp"], false)) as man:
-        await use_real("smtp", man.port, behind)
+        await use_real("smtp", man.port, behind, mine)
     assert man.commands == ["EHLO", "STARTTLS"]
-    assert len(await asyncio.to_thread(behind.postfix.mails, before + 1)) == before + 1
+    assert len(await asyncio.to_thread(behind.postfix.mails, 1, holding=b"malgre-le-pirate")) == 1
 
 
 @pytest.mark.parametrize("protocol", [IMAP, SMTP])
@@ -470,7 +470,7 @@ async def test_real_servers_serve_when_nobody_meddles(behind: Behind, protocol: 
     assert (set(man.commands), man.has_tls) == (IN_CLEAR[protocol], True)
 
 
-async def use_real(protocol: Protocol, port: int, behind: Behind) -> None:
+async def use_real(protocol: Protocol, port: int, behind: Behind, mail: bytes = MAIL) -> None:
     if protocol == "imap":
         context = behind.authority.client_context()
         credentials = Credentials("plain", ADDRESS, Dovecot.PASSWORD)
@@ -480,6 +480,6 @@ async def use_real(protocol: Protocol, port: int, behind: Behind) -> None:
     route = Route(find_way=way_to(Endpoint(host="localhost", port=port, tls="starttls"), lambda: context))
     sender = SmtpSender({"asso": route}, Sending(connect_timeout=timedelta(seconds=10)))
     try:
-        await sender.send("asso", ADDRESS, THEIRS, Whole(MAIL))
+        await sender.send("asso", ADDRESS, THEIRS, Whole(mail))
     finally:
         await sender.close()

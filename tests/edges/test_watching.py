@@ -92,6 +92,30 @@ async def test_a_host_alone_watches_all_at_once_and_sweeps(database: Database, m
     assert mailboxes.of("un") == set()
 
 
+async def test_a_host_alone_looks_half_as_often(
+    database: Database, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And as often as the settings say as soon as another has joined, even one that is never seen again."""
+    host = Host("un", database, mailboxes, lease=60)
+    waits: list[float] = []
+    honest = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        task = asyncio.current_task()
+        if task is not None and getattr(task.get_coro(), "__qualname__", "") == "Watching._looking":
+            waits.append(seconds)
+        await honest(seconds)
+
+    monkeypatch.setattr("hub.worker.watching.asyncio.sleep", noted)
+    async with host.running():
+        await until(lambda: len(waits) >= 2)
+        alone = waits[-1]
+        await Duties(database, of_this_process("deux"), timedelta(minutes=1), lambda: datetime.now(UTC)).join()
+        await until(lambda: waits[-1] < alone)
+        beside = waits[-1]
+    assert (alone, beside) == (0.2, 0.1)
+
+
 async def test_what_an_orderly_stop_gives_back_is_not_waited_for(database: Database, mailboxes: Mailboxes) -> None:
     async with AsyncExitStack() as stack:
         one = Host("un", database, mailboxes, lease=60)

@@ -22,7 +22,7 @@ from hub.ports import Arrival, Drafts, SentFolder
 from hub.raw import Raw, joined
 from hub.sandbox.letters import document_mail
 from hub.sandbox.papers import DISCHARGE, Paper
-from hub.sandbox.people import HOSPITAL, LINA, STRANGER, TILLEULS
+from hub.sandbox.people import HOMONYM, HOSPITAL, LINA, STRANGER, TILLEULS
 from hub.sentcopies import SentCopies
 from hub.trip import Hub, carry
 from tests.fakes_filer import MemoryFiler
@@ -152,6 +152,26 @@ async def test_a_document_of_a_known_usager_is_filed_then_answered(town: Town) -
     assert sent.recipient == HOSPITAL.address
     assert sent.sender == ""
     assert b"automatic-action/MDN-sent-automatically; processed\r\n" in sent.raw
+
+
+async def test_who_is_certain_by_ins_is_compared_with_nobody_else(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record of one whose INS and traits agree is the only one read; without the INS, the homonym is read too."""
+    town.records.known = (LINA, replace(LINA, id="0" * 31 + "2", identity=HOMONYM))
+    compared: list[tuple[str, ...]] = []
+    honest = town.records.look_up
+
+    async def noted(*asked: Any) -> Any:
+        found = await honest(*asked)
+        compared.append(tuple(usager.id for usager in found[0]))
+        return found
+
+    monkeypatch.setattr(town.records, "look_up", noted)
+    assert await town.carry(await town.accept(letter())) == "DONE"
+    nameless = replace(LINA.identity, ins=None, local_ids=())
+    assert await town.carry(await town.accept(letter("sans-ins", who=nameless))) == "HELD"
+    assert compared == [(LINA.id,), tuple(usager.id for usager in town.records.known)]
 
 
 async def test_carrying_again_does_nothing_more(town: Town) -> None:
