@@ -203,7 +203,7 @@ class Reckoner:
 
     async def _reasons(self, mailbox: str, uidvalidity: int) -> dict[int, str]:
         """Why the watcher left messages in the mailbox."""
-        told = (await self._spool.told_by_watchers()).get(mailbox)
+        told = await self._spool.told_by_watcher(mailbox)
         return dict(told.skipped) if told is not None and told.uidvalidity == uidvalidity else {}
 
     async def _moved_to(self, box: Mailbox, session: Session) -> int | None:

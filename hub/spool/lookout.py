@@ -93,7 +93,7 @@ _LONG = select(func.count(), func.min(sql.MESSAGE.c.set_out_at)).where(
     _IS_CARRIED, sql.MESSAGE.c.set_out_at < bindparam("before")
 )
 _UNMARKED = select(sql.SEEN.c.mailbox, func.count()).where(sql.SEEN.c.marked_at.is_(None)).group_by(sql.SEEN.c.mailbox)
-_TOLD = select(_PROGRESS)
+_TOLD = select(_PROGRESS).where(_PROGRESS.c.mailbox == bindparam("mailbox"))
 # UIDs are taken in ascending order: the highest of an epoch is the newest, and the primary key finds it.
 _NEWEST = select(
     _PROGRESS.c.mailbox,
@@ -133,10 +133,10 @@ class LookoutSide(Side):
 
         await self._database.write(work)
 
-    async def told_by_watchers(self) -> dict[str, Told]:
-        """Mailbox -> what its watcher last told."""
-        rows = await self._database.read(lambda c: c.execute(_TOLD).all())
-        return {row.mailbox: _told(row) for row in rows}
+    async def told_by_watcher(self, mailbox: str) -> Told | None:
+        """What it last told."""
+        row = await self._database.read(lambda c: c.execute(_TOLD, {"mailbox": mailbox}).first())
+        return _told(row) if row is not None else None
 
     async def look(self, now: datetime, late_before: datetime, long_before: datetime) -> Look:
         def work(connection: Connection) -> Look:

@@ -3,11 +3,16 @@
 A `Secret` of the settings flows in, certificates and key flow out. `cryptography` brings an OpenSSL that still reads
 the PKCS#12 files of the field, encrypted with RC2-40 or 3DES (mssante.md §7.4, RH-12). A file that is absent, locked,
 too large or wrong raises Misconfigured, in French, with its name; no text ever quotes a key or a password.
+
+The files are read whenever they are needed, and opened once for what they hold: OpenSSL tests the numbers of a key for
+40 ms, a PKCS#12 costs a tenth of a second, and every connection shows a certificate.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -29,6 +34,8 @@ PEM = b"-----BEGIN "
 MOST = 1024**2  # bytes of one file: a certificate, a key or a bundle of authorities; the IGC-Santé chain has 20 KB
 _CERTIFICATE = b"-BEGIN CERTIFICATE-"
 _PUBLIC = "Un certificat ou une clé du hub ne peut pas être utilisé."
+_OPENED_MOST = 256  # more than a site has mailboxes with a certificate of their own
+_OPENING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +49,15 @@ class Opened:
 
 def open_secret(secret: Secret) -> Opened:
     """Raises Misconfigured; also when the key is not that of the certificate."""
-    raw = read(secret.file)
-    opened = _from_pem(secret, raw) if PEM in raw else _from_pkcs12(secret, raw)
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if opened.key.public_key().public_bytes(*form) != opened.leaf.public_key().public_bytes(*form):
-        why = "la clé privée n'est pas celle du certificat : prenez la clé livrée avec lui"
-        raise wrong(secret.key_file or secret.file, why)
-    return opened
+    held = _held(secret)
+    with _OPENING:  # those who come meanwhile want the same one
+        return _opened(secret, held)
 
 
 def leaf_of(secret: Secret) -> x509.Certificate:
     """The certificate alone: that of a PEM file is read without its key. Raises Misconfigured."""
     raw = read(secret.file)
-    return _first(secret.file, raw)[0] if PEM in raw else _from_pkcs12(secret, raw).leaf
+    return _first(secret.file, raw)[0] if PEM in raw else open_secret(secret).leaf
 
 
 def certificates_in(file: Path, raw: bytes) -> tuple[x509.Certificate, ...]:
@@ -101,11 +104,35 @@ def wrong(path: Path, reason: str) -> Misconfigured:
 # --- forms
 
 
-def _from_pem(secret: Secret, raw: bytes) -> Opened:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the files of a secret hold; `key` where it stands, in PEM, which may be the certificate's own file."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    password: bytes = field(repr=False)
+
+
+def _held(secret: Secret) -> _Held:
+    raw = read(secret.file)
+    key = read(secret.key_file) if secret.key_file is not None and PEM in raw else raw
+    return _Held(raw, key, _password(secret))
+
+
+@lru_cache(maxsize=_OPENED_MOST)
+def _opened(secret: Secret, held: _Held) -> Opened:
+    opened = _from_pem(secret, held) if PEM in held.certificate else _from_pkcs12(secret, held)
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if opened.key.public_key().public_bytes(*form) != opened.leaf.public_key().public_bytes(*form):
+        why = "la clé privée n'est pas celle du certificat : prenez la clé livrée avec lui"
+        raise wrong(secret.key_file or secret.file, why)
+    return opened
+
+
+def _from_pem(secret: Secret, held: _Held) -> Opened:
     """The certificate is the first of the file."""
-    leaf, others = _first(secret.file, raw)
-    key_file = secret.key_file or secret.file
-    return Opened(leaf, others, _key(key_file, read(key_file), _password(secret)))
+    leaf, others = _first(secret.file, held.certificate)
+    return Opened(leaf, others, _key(secret.key_file or secret.file, held.key, held.password))
 
 
 def _first(file: Path, raw: bytes) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
@@ -115,10 +142,9 @@ def _first(file: Path, raw: bytes) -> tuple[x509.Certificate, tuple[x509.Certifi
     return found[0], found[1:]
 
 
-def _from_pkcs12(secret: Secret, raw: bytes) -> Opened:
-    password = _password(secret)
+def _from_pkcs12(secret: Secret, held: _Held) -> Opened:
     try:
-        bag = pkcs12.load_pkcs12(raw, password)
+        bag = pkcs12.load_pkcs12(held.certificate, held.password)
     except (ValueError, UnsupportedAlgorithm):
         # OpenSSL says the same for both; CRYPTOGRAPHY_OPENSSL_NO_LEGACY in the environment also ends here.
         why = "le mot de passe est faux, ou ce fichier n'est pas un PKCS#12 (.p12)"

@@ -163,7 +163,7 @@ async def test_watchers_are_heard_by_their_cursor_their_arrivals_and_what_they_t
     assert look.accepted_at == {BOX: START + 2 * MINUTE}
     assert (look.cursors[BOX].last_uid, look.cursors[BOX].compared_at) == (2, START + 2 * MINUTE)
     assert look.unmarked == {BOX: 2}
-    assert await spool.told_by_watchers() == look.told
+    assert {name: await spool.told_by_watcher(name) for name in look.told} == look.told
 
 
 # --- what `hub web` shows

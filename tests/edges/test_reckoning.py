@@ -369,21 +369,23 @@ async def test_what_a_watcher_tells_reaches_the_database_when_it_changes(bal: Ba
     outlook = Outlook(bal, watcher)
     began = outlook.at
     await outlook.lookout.look()
-    assert await bal.spool.told_by_watchers() == {}  # another host's
+    assert await bal.spool.told_by_watcher(BOX) is None  # another host's
     watcher.change(state=WatcherState.BACKING_OFF, failures=1, last_error="timeout", failed_at=outlook.at)
     await outlook.lookout.look()
     outlook.tick(minutes=1)
     watcher.change(failures=2, failed_at=outlook.at)
     await outlook.lookout.look()
-    told = (await bal.spool.told_by_watchers())[BOX]
+    told = await bal.spool.told_by_watcher(BOX)
+    assert told is not None
     assert (told.began_at, told.told_at) == (began, outlook.at)
     assert (told.failures, told.last_error, told.failing_since) == (2, "timeout", began)
     outlook.tick(minutes=1)
     await outlook.lookout.look()
-    assert (await bal.spool.told_by_watchers())[BOX] == told  # nothing changed: nothing written
+    assert await bal.spool.told_by_watcher(BOX) == told  # nothing changed: nothing written
     watcher.change(state=WatcherState.WAITING, failures=0, skipped=(Skipped(4, "fetch-no"),), mark_error="x")
     await outlook.lookout.look()
-    told = (await bal.spool.told_by_watchers())[BOX]
+    told = await bal.spool.told_by_watcher(BOX)
+    assert told is not None
     assert (told.last_error, told.failing_since, told.skipped, told.mark_error) == ("", None, ((4, "fetch-no"),), "x")
 
 
@@ -395,7 +397,7 @@ async def test_what_could_not_be_told_is_told_later_though_nothing_changed(
         context.setattr(bal.spool, "tell", AsyncMock(side_effect=Temporary("database: away")))
         await outlook.lookout.tell()
     await outlook.lookout.tell()
-    assert set(await bal.spool.told_by_watchers()) == {BOX}
+    assert await bal.spool.told_by_watcher(BOX) is not None
 
 
 async def test_the_log_tells_an_alert_once_and_its_end(bal: Bal, caplog: pytest.LogCaptureFixture) -> None:
@@ -447,7 +449,7 @@ async def test_a_database_that_takes_no_write_is_told_by_every_host(
     assert [alert.code for alert in await outlook.lookout.look()] == ["database-full"]
     monkeypatch.setattr(bal.spool._database, "write", begin)
     assert await outlook.lookout.look() == ()
-    assert BOX in await bal.spool.told_by_watchers()  # what could not be told then is told now
+    assert await bal.spool.told_by_watcher(BOX) is not None  # what could not be told then is told now
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "alert database-full begins",
         "alert database-full ends",

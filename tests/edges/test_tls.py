@@ -28,6 +28,7 @@ from cryptography.x509.oid import NameOID
 from hub.errors import Misconfigured
 from hub.settings import Endpoint, Operator, Secret
 from hub.trust.certificates import certificate_facts
+from hub.trust.files import open_secret
 from hub.trust.tls import client_context
 from tests.conftest import missing
 from tests.pki import Authority, Leaf
@@ -142,6 +143,20 @@ def test_a_clear_key_never_stays_behind(authority: Authority, leaf: Leaf, tmp_pa
     client_context(operator(authority.ca_file), secret)
     assert len(os.listdir("/proc/self/fd")) == open_before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["client.p12", "password"]
+
+
+def test_a_key_is_opened_once_for_what_its_files_hold(authority: Authority, leaf: Leaf, tmp_path: Path) -> None:
+    """Not for what they are called: a renewed certificate and a mistyped password are seen at the next connection."""
+    (tmp_path / "password").write_text(PASSWORD)
+    secret = Secret(file=pkcs12(leaf, tmp_path / "client.p12"), password_file=tmp_path / "password")
+    first = open_secret(secret)
+    assert open_secret(secret) is first
+    (tmp_path / "password").write_text("autre")
+    with pytest.raises(Misconfigured):
+        open_secret(secret)
+    (tmp_path / "password").write_text(PASSWORD)
+    pkcs12(authority.issue("renewed", "renouvele@x.example"), tmp_path / "client.p12")
+    assert open_secret(secret).leaf != first.leaf
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,7 @@ async def test_a_document_of_a_known_usager_is_filed_then_answered(town: Town) -
     assert b"automatic-action/MDN-sent-automatically; processed\r\n" in sent.raw
 
 
-async def test_who_is_certain_by_ins_is_compared_with_nobody_else(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_is_certain_by_ins_is_compared_with_nobody_else(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record of one whose INS and traits agree is the only one read; without the INS, the homonym is read too."""
     town.records.known = (LINA, replace(LINA, id="0" * 31 + "2", identity=HOMONYM))
     compared: list[tuple[str, ...]] = []
