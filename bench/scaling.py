@@ -54,14 +54,15 @@ class Carried:
 
 
 def run(options: Options) -> Result:
-    count = options.messages or 900  # of few, the last parcel of one worker would weigh too much
+    count = (
+        options.messages or 2_700
+    )  # some ten seconds: the first and the last half second, or one stall, weigh little
     figures: list[Figure] = []
     told: list[object] = []
     for database, broker in PAIRS:
         if database not in options.databases or broker not in options.brokers:
             continue
-        rounds = options.rounds or (2 if broker == "sql" else 1)  # the embedded broker is what most sites run
-        one, two, free_one, free_two = _engine(database, broker, rounds, count)
+        one, two, free_one, free_two = _engine(database, broker, options.rounds or 2, count)
         pair = f"{database} {broker}"
         figures += [
             ratio_of(f"{pair}: 2 workers on 2 cores over 1 on 1", two, one, 1.7, "least"),
