@@ -54,9 +54,8 @@ class Carried:
 
 
 def run(options: Options) -> Result:
-    count = (
-        options.messages or 2_700
-    )  # some ten seconds: the first and the last half second, or one stall, weigh little
+    # Some ten seconds: the first and the last half second, or one stall of the disk, weigh little.
+    count = options.messages or 2_700
     figures: list[Figure] = []
     told: list[object] = []
     for database, broker in PAIRS:
