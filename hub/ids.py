@@ -7,8 +7,12 @@ pages of a database with a million documents as of a new one. No order is meant:
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime
+from itertools import count
 
+SHOWN = 8  # digits that people are told
+NAMED_MOST = 5  # ids named to whoever gave too few digits
 HOUR_BITS = 17
 _CHANCE_BITS = 128 - HOUR_BITS
 
@@ -17,3 +21,9 @@ def new_id(at: datetime) -> str:
     """An id given at `at` (aware): 17 bits of its hour, 111 of chance."""
     hour = int(at.timestamp() // 3600) % (1 << HOUR_BITS)
     return f"{hour << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS):032x}"
+
+
+def told_apart(ids: Collection[str]) -> str:
+    """Different ids for people, with as many digits as tell them apart: `3fa4b2c17, 3fa4b2c1d`."""
+    digits = next(most for most in count(SHOWN) if len({id[:most] for id in ids}) == len(ids))
+    return ", ".join(sorted(id[:digits] for id in ids))

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, func, or_, select, true
 from sqlalchemy.engine import Connection
 
+from hub.ids import NAMED_MOST
 from hub.message import Rung, Sending
 from hub.records.sendings import NEWS, SENDING, SENT_TO, sending_of
 from hub.settings import URGENT
@@ -83,8 +84,8 @@ def of_ids(connection: Connection, ids: Iterable[str]) -> tuple[Sending, ...]:
 
 
 def beginning(connection: Connection, prefix: str) -> tuple[Sending, ...]:
-    """Those whose id (hexadecimal) begins so, at most two."""
-    return _whole(connection, and_(SENDING.c.id >= prefix, SENDING.c.id < f"{prefix}g"), 2)
+    """Those whose id (hexadecimal) begins so, a few of them."""
+    return _whole(connection, and_(SENDING.c.id >= prefix, SENDING.c.id < f"{prefix}g"), NAMED_MOST)
 
 
 def of_message(connection: Connection, message_id: str) -> tuple[Sending, ...]:

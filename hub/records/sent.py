@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from hub import journal
 from hub.database import Database
 from hub.errors import Permanent
+from hub.ids import told_apart
 from hub.message import Done, News, Outcome, Sending
 from hub.ports import Blobs, Clock, Effect, LadderRule, StoredBlob
 from hub.records import sendings, sendings_read
@@ -63,9 +64,10 @@ class SentSide:
         if not found:
             raise Permanent("no sending has this id", "Aucun envoi ne porte cet identifiant.")
         if len(found) > 1:
+            named = told_apart([one.id for one in found])
             raise Permanent(
                 "several sendings begin with this id",
-                "Plusieurs envois commencent ainsi : donnez quelques caractères de plus.",
+                f"Plusieurs envois commencent ainsi : {named}. Donnez l'un de ces numéros.",
             )
         return found[0]
 

@@ -12,6 +12,7 @@ from sqlalchemy import Executable, Table, and_, bindparam, case, func, insert, o
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from hub.ids import NAMED_MOST
 from hub.spool.states import CARRIED_STATES, OPEN_STATES, StepState
 from hub.tables import BlobRow, CursorRow, MessageRow, SeenRow, StepRow
 
@@ -278,7 +279,9 @@ DROP_OPEN_STEPS = (
 # --- the reader's side
 
 # A range, which every engine looks up by the primary key (LIKE reads the whole table on most): ids are hex digits.
-FIND_IDS = select(MESSAGE.c.id).where(MESSAGE.c.id >= bindparam("start"), MESSAGE.c.id < bindparam("end")).limit(2)
+FIND_IDS = (
+    select(MESSAGE.c.id).where(MESSAGE.c.id >= bindparam("start"), MESSAGE.c.id < bindparam("end")).limit(NAMED_MOST)
+)
 COUNT_STATES = select(MESSAGE.c.state, func.count()).group_by(MESSAGE.c.state)
 READ_THOUGHT = select(MESSAGE.c.thought).where(_IS_WANTED)
 READ_RECEIVED = select(MESSAGE.c.received_at).where(_IS_WANTED)

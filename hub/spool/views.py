@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from hub.errors import Permanent
+from hub.ids import told_apart
 from hub.message import Delivery, Envelope, LetterSent, Step, Thought
 from hub.spool import statements as sql
 from hub.spool.side import Side, envelope_of
@@ -143,7 +144,7 @@ def _only(ids: list[str]) -> str:
     if len(ids) > 1:
         raise Permanent(
             "several messages begin with this id",
-            "Plusieurs messages commencent ainsi : donnez quelques caractères de plus.",
+            f"Plusieurs messages commencent ainsi : {told_apart(ids)}. Donnez l'un de ces numéros.",
         )
     return ids[0]
 

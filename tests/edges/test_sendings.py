@@ -105,9 +105,12 @@ async def test_a_sending_is_named_by_the_beginning_of_its_id(room: Room, records
     made = await room.compose(id="abc" + "0" * 29)
     await room.compose(id="abd" + "0" * 29)
     assert await records.sending_named("ABC") == made
-    for prefix in ("ab", "f", "", "abc%", "x" * 99):
+    for prefix in ("f", "", "abc%", "x" * 99):
         with pytest.raises(Permanent):
             await records.sending_named(prefix)
+    with pytest.raises(Permanent) as several:
+        await records.sending_named("ab")
+    assert "abc00000, abd00000" in several.value.public
 
 
 async def test_two_reports_at_once_do_not_both_move_a_recipient(

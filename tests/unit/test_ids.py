@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.ids import HOUR_BITS, new_id
+from hub.ids import HOUR_BITS, new_id, told_apart
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
@@ -32,3 +32,9 @@ def test_ids_of_an_hour_begin_alike_and_those_of_the_next_hour_otherwise() -> No
 def test_eight_digits_tell_the_messages_of_an_hour_apart_nearly_always() -> None:
     shown = [new_id(NOON)[:8] for _ in range(100)]
     assert len(set(shown)) > 95
+
+
+def test_ids_that_begin_alike_are_told_with_the_digits_that_tell_them_apart() -> None:
+    ids = ["3fa4b2c1" + "0" * 24, "3fa4b2c1" + "00" + "1" * 22, "3fa4b2c1" + "d" * 24]
+    assert told_apart(ids) == "3fa4b2c1000, 3fa4b2c1001, 3fa4b2c1ddd"
+    assert told_apart(["a" * 32, "b" * 32]) == "aaaaaaaa, bbbbbbbb"
