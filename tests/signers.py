@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hub.smime.signing import tlv
+
 AT = datetime(2026, 6, 15, 9, 30, tzinfo=UTC)
 AUTHOR = "secretariat@esms.exemple.mssante.fr"
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -123,13 +125,18 @@ class Authority:
             name("BAL DU SECRETARIAT", email_in_subject), issuer, key, not_before, not_after, serial
         ).add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         builder = builder.add_extension(_usage(signs=signs, commits=commits, authority=is_authority), critical=True)
-        names = [x509.RFC822Name(address) for address in addresses or (AUTHOR,) if address]
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        if named := [address for address in addresses or (AUTHOR,) if address]:
+            builder = builder.add_extension(_alternative_names(named), critical=False)
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         above = () if issuer is self.root else (issuer.certificate,)
         return Holder(builder.sign(issuer.key, hashes.SHA256()), key, above)
+
+
+def _alternative_names(addresses: Sequence[str]) -> x509.UnrecognizedExtension:
+    """As a forger writes them: some versions of Python have cryptography refuse what is no address."""
+    written = b"".join(tlv(0x81, address.encode("ascii")) for address in addresses)  # rfc822Name, RFC 5280 §4.2.1.6
+    return x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, tlv(0x30, written))
 
 
 def self_signed(address: str = AUTHOR) -> Holder:
