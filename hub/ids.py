@@ -9,9 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from datetime import datetime
-from itertools import count
 
 SHOWN = 8  # digits that people are told
+WHOLE = 32  # digits
 NAMED_MOST = 5  # ids named to whoever gave too few digits
 HOUR_BITS = 17
 _CHANCE_BITS = 128 - HOUR_BITS
@@ -25,5 +25,5 @@ def new_id(at: datetime) -> str:
 
 def told_apart(ids: Collection[str]) -> str:
     """Different ids for people, with as many digits as tell them apart: `3fa4b2c17, 3fa4b2c1d`."""
-    digits = next(most for most in count(SHOWN) if len({id[:most] for id in ids}) == len(ids))
+    digits = next((most for most in range(SHOWN, WHOLE) if len({id[:most] for id in ids}) == len(ids)), WHOLE)
     return ", ".join(sorted(id[:digits] for id in ids))

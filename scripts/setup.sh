@@ -6,7 +6,8 @@
 #   dev       the same with what the tests need (requirements/dev.txt)
 set -eu
 cd "$(dirname "$0")/.."
-# The distribution's own Python is what a site runs, and is built to run twice as fast as one made by hand.
+# The distribution's own Python first: it is what a site runs and apt keeps, and it is built with more optimisation than
+# one made by hand usually is (docs/performance.md).
 PYTHONS="${PYTHON:-/usr/bin/python3 python3}"
 
 as_root() {

@@ -67,7 +67,7 @@ class SentSide:
             named = told_apart([one.id for one in found])
             raise Permanent(
                 "several sendings begin with this id",
-                f"Plusieurs envois commencent ainsi : {named}. Donnez l'un de ces numéros.",
+                f"Plusieurs envois commencent ainsi, dont {named}. Donnez l'un de ces numéros.",
             )
         return found[0]
 

@@ -144,7 +144,7 @@ def _only(ids: list[str]) -> str:
     if len(ids) > 1:
         raise Permanent(
             "several messages begin with this id",
-            f"Plusieurs messages commencent ainsi : {told_apart(ids)}. Donnez l'un de ces numéros.",
+            f"Plusieurs messages commencent ainsi, dont {told_apart(ids)}. Donnez l'un de ces numéros.",
         )
     return ids[0]
 

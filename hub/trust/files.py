@@ -106,9 +106,10 @@ def wrong(path: Path, reason: str) -> Misconfigured:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What the files of a secret hold; `key` where it stands, in PEM, which may be the certificate's own file."""
+    """What the files of a secret hold; `key` where it stands, in PEM, which may be the certificate's own file. Each of
+    them may hold the key: none is ever shown."""
 
-    certificate: bytes
+    certificate: bytes = field(repr=False)
     key: bytes = field(repr=False)
     password: bytes = field(repr=False)
 

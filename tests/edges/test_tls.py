@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 from hub.errors import Misconfigured
 from hub.settings import Endpoint, Operator, Secret
 from hub.trust.certificates import certificate_facts
-from hub.trust.files import open_secret
+from hub.trust.files import _held, open_secret
 from hub.trust.tls import client_context
 from tests.conftest import missing
 from tests.pki import Authority, Leaf
@@ -151,6 +151,7 @@ def test_a_key_is_opened_once_for_what_its_files_hold(authority: Authority, leaf
     secret = Secret(file=pkcs12(leaf, tmp_path / "client.p12"), password_file=tmp_path / "password")
     first = open_secret(secret)
     assert open_secret(secret) is first
+    assert repr(_held(secret)) == "_Held()"  # what is kept is shown to nobody
     (tmp_path / "password").write_text("autre")
     with pytest.raises(Misconfigured):
         open_secret(secret)

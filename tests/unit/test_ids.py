@@ -38,3 +38,4 @@ def test_ids_that_begin_alike_are_told_with_the_digits_that_tell_them_apart() ->
     ids = ["3fa4b2c1" + "0" * 24, "3fa4b2c1" + "00" + "1" * 22, "3fa4b2c1" + "d" * 24]
     assert told_apart(ids) == "3fa4b2c1000, 3fa4b2c1001, 3fa4b2c1ddd"
     assert told_apart(["a" * 32, "b" * 32]) == "aaaaaaaa, bbbbbbbb"
+    assert told_apart(["a" * 31 + "0", "a" * 31 + "1"]) == f"{'a' * 31}0, {'a' * 31}1"
