@@ -137,7 +137,8 @@ async def test_whatever_number_is_due_is_hinted_without_a_long_queue(
             await asyncio.sleep(0.05)
     finally:
         await asyncio.to_thread(worker.stop)
-    assert deepest * PARCEL < 60 + 20 + PARCEL
+    # What was few, and the page that makes most hints: of fifteen messages, say, each has its own.
+    assert deepest <= 20 // PARCEL + max(len(parcels([""] * due)) for due in range(60 + 1))
     print(f"{len(site.carried)} hints for {len(ids)} messages")
     assert len(site.carried) < 2 * len(ids)
 
