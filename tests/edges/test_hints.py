@@ -66,10 +66,12 @@ class Site:
         assert depth is not None
         return depth
 
-    def worker(self) -> dramatiq.Worker:
+    def worker(self, seconds: float = 0.0) -> dramatiq.Worker:
+        """It takes so long for each hint."""
         broker = make_broker(self.house.settings, self.house.database)
 
         def carry(*message_ids: str) -> None:
+            time.sleep(seconds)
             self.carried.extend(message_ids)
             deed, self.first_deed = self.first_deed, None
             if deed is not None:
@@ -124,10 +126,11 @@ async def test_sweeps_while_nobody_works_do_not_grow_the_queue(site: Site) -> No
 async def test_whatever_number_is_due_is_hinted_without_a_long_queue(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hints_module, "PAGE", 60)
-    monkeypatch.setattr(hints_module, "FEW", 20)
+    page, few = 150, 20
+    monkeypatch.setattr(hints_module, "PAGE", page)
+    monkeypatch.setattr(hints_module, "FEW", few)
     ids = await site.accept(400)
-    worker = site.worker()
+    worker = site.worker(seconds=0.1)
     try:
         deadline, deepest = time.monotonic() + 90, 0
         while not set(ids) <= set(site.carried):  # as the service sweeps, but for the pauses
@@ -138,7 +141,7 @@ async def test_whatever_number_is_due_is_hinted_without_a_long_queue(
     finally:
         await asyncio.to_thread(worker.stop)
     # What was few, and the page that makes most hints: of fifteen messages, say, each has its own.
-    assert deepest <= 20 // PARCEL + max(len(parcels([""] * due)) for due in range(60 + 1))
+    assert deepest <= few // PARCEL + max(len(parcels([""] * due)) for due in range(page + 1))
     print(f"{len(site.carried)} hints for {len(ids)} messages")
     assert len(site.carried) < 2 * len(ids)
 
