@@ -23,6 +23,11 @@ def new_id(at: datetime) -> str:
     return f"{hour << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS):032x}"
 
 
+def shown(id: str) -> str:
+    """An id for people; `told_apart` where they have to choose between several."""
+    return id[:SHOWN]
+
+
 def told_apart(ids: Collection[str]) -> str:
     """Different ids for people, with as many digits as tell them apart: `3fa4b2c17, 3fa4b2c1d`."""
     digits = next((most for most in range(SHOWN, WHOLE) if len({id[:most] for id in ids}) == len(ids)), WHOLE)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hub.cli.story import CLASSES
+from hub.ids import shown
 from hub.message import Delivery, Filing, Hold, Receipt, Refusal
 from hub.routing import Catalogue
 from hub.sandbox.findings import ArrivedReceipt, Deed, Finding, differences, digest, receipts_for
@@ -176,9 +177,9 @@ def tell_next(console: Console, folder: Path, found: Found, all_samples: tuple[S
     lines = [("tout ce qui attend une décision", f"{hub} held --site {site}")]
     lines.append(("ce que les envois sont devenus", f"{hub} sent --site {site}"))
     if filed:
-        lines.append(("un message, de bout en bout", f"{hub} show {filed.message[:8]} --site {site}"))
+        lines.append(("un message, de bout en bout", f"{hub} show {shown(filed.message)} --site {site}"))
     if held:
-        release = f"{hub} release {held.message[:8]} --usager TIL-0103 --by 'Votre nom' --site {site}"
+        release = f"{hub} release {shown(held.message)} --usager TIL-0103 --by 'Votre nom' --site {site}"
         lines.append(("classer à la main un message en attente", release))
     lines.append(("vérifier que la trace est intacte", f"{hub} journal verify --site {site}"))
     lines.append(("relire les messages échangés", f"ls {folder / 'operateur' / 'boites'}"))

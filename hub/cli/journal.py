@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hub import journal as journal_room
 from hub.cli.site import HERE, SiteOption, opened
+from hub.ids import shown
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +63,6 @@ def show(
         return
     table = Table("n°", "quand", "qui", "action", "message", "demande", "réponse", box=None)
     for entry in entries:
-        texts = (entry.author, entry.action, (entry.message or "")[:8], entry.request, entry.answer)
+        texts = (entry.author, entry.action, shown(entry.message or ""), entry.request, entry.answer)
         table.add_row(str(entry.number), entry.at, *(escape(text) for text in texts))
     Console(highlight=False).print(table)

@@ -24,6 +24,7 @@ from hub.cli.ledger import moment
 from hub.cli.site import HERE, SiteOption, opened
 from hub.cli.story import CLASSES
 from hub.errors import Misconfigured, Permanent
+from hub.ids import shown
 from hub.message import News, Rung, Sending, SentTo
 from hub.receipts import ladder
 from hub.records import Heard, LooseReport, Overdue
@@ -177,7 +178,7 @@ class Teller:
         is_ordinary = sending.kind is None and sending.usager_id is None
         kind = "courriel" if is_ordinary else self._label(sending.kind)
         about = f"  dossier {self._numbers.get(sending.usager_id, '?')}" if sending.usager_id else ""
-        head = f"Envoi {sending.id[:8]}  {self._when(sending.composed_at)}  boîte {sending.mailbox}  {kind}{about}"
+        head = f"Envoi {shown(sending.id)}  {self._when(sending.composed_at)}  boîte {sending.mailbox}  {kind}{about}"
         return [head, *self.rungs(sending)]
 
     def rungs(self, sending: Sending) -> Iterator[str]:
@@ -193,7 +194,7 @@ class Teller:
         yield "Ce qu'on en a appris :" if heard else "On n'en a encore rien appris."
         for one in heard:
             code = f" ({one.status})" if one.status else ""
-            by = f", message {one.report[:8]}" if one.report else ""
+            by = f", message {shown(one.report)}" if one.report else ""
             rung = "" if one.source == "reply" else f"{ladder.name_of(one.rung)}{code} : "
             yield f"    {self._when(one.at)}  {one.recipient}  {rung}{SOURCES[one.source]}{by}"
 
@@ -247,7 +248,7 @@ def _heard_json(one: Heard) -> dict[str, Any]:
 
 def _loose_line(one: LooseReport, zone: ZoneInfo) -> str:
     return (
-        f"{one.message[:8]}  {one.received_at.astimezone(zone):%d/%m/%Y %H:%M}  boîte {one.mailbox or '-'}  "
+        f"{shown(one.message)}  {one.received_at.astimezone(zone):%d/%m/%Y %H:%M}  boîte {one.mailbox or '-'}  "
         f"{CLASSES[one.message_class]}  {STATES[one.state]}"
     )
 

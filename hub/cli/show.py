@@ -17,6 +17,7 @@ from hub.cli import story
 from hub.cli.sent import Teller
 from hub.cli.site import HERE, SiteOption, opened, opened_with_reader, settings_of
 from hub.errors import Damaged, Permanent
+from hub.ids import shown
 from hub.spool import MessageSummary
 from hub.wiring import House, now
 from hub.wiring.rulebook import load_rulebook
@@ -56,7 +57,7 @@ async def _held(site: Path) -> None:
             thought = await house.spool.thought(line.message)
             what = "son accusé de lecture" if line.about == "receipt" else label(summary.kind) or "type non reconnu"
             console.print(
-                f"\n[bold]{line.message[:8]}[/]  {line.opened_at.astimezone(zone):%d/%m/%Y %H:%M}"
+                f"\n[bold]{shown(line.message)}[/]  {line.opened_at.astimezone(zone):%d/%m/%Y %H:%M}"
                 f"  boîte {summary.envelope.mailbox or '-'}  {escape(what)}"
             )
             for candidate in thought.match.candidates if thought and line.about == "message" else ():

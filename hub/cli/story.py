@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hub import routing
 from hub.domains import Members, domain_of
+from hub.ids import shown
 from hub.message import (
     Composition,
     Delivery,
@@ -190,7 +191,7 @@ def in_words(step: Step) -> str:
             return _delivery_in_words(step)
         case News():
             code = f" ({step.status})" if step.status else ""
-            return f"noter sur l'envoi {step.sending[:8]}, pour {step.recipient} : {ladder.name_of(step.rung)}{code}"
+            return f"noter sur l'envoi {shown(step.sending)}, pour {step.recipient} : {ladder.name_of(step.rung)}{code}"
         case _:
             return "remettre au DUI"
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from hub.cli import roles
 from hub.cli.site import HERE, SiteOption, opened, settings_of
 from hub.errors import Misconfigured, Permanent
+from hub.ids import shown
 from hub.records import Problem, parse_usagers
 from hub.wiring.rulebook import load_rulebook
 
@@ -73,7 +74,7 @@ async def _show(number: str, site: Path, everything: bool) -> None:
             (document.act_at or document.created_at or "")[:10],
             escape(document.version or ""),
             "à lire" if document.live else state,
-            document.message[:8],
+            shown(document.message),
         )
     console = Console(highlight=False)
     console.print(f"Dossier {escape(usager.record_number or usager.id)} : {len(documents)} document(s)")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from hub.ids import shown
 from hub.message import Answer, Candidate, Match, Reason, Role, Rung, Sending, SentTo
 from hub.receipts import failures
 from hub.routing.about import About
@@ -127,7 +128,7 @@ def not_made(why: str) -> Letter:
 
 def not_sent(sending: Sending | None, stands: SentTo) -> Letter:
     """It did not get to one recipient, or nobody knows."""
-    number = f" n° {sending.id[:8]}" if sending is not None else ""
+    number = f" n° {shown(sending.id)}" if sending is not None else ""
     if sending is not None and sending.record_number:
         number += f" (dossier {sending.record_number})"
     others = sending is not None and len(sending.sent_to) > 1
@@ -230,23 +231,23 @@ def _cancelled(answer: Answer) -> Letter:
 
 
 def _letter(subject: str, lines: list[str], seen: Seen | None = None, reference: str = "") -> Letter:
-    number = (seen.envelope.id if seen is not None else reference)[:8]
+    number = shown(seen.envelope.id if seen is not None else reference)
     return Letter(f"{subject} (réf. {number})" if number else subject, "\n".join(lines).rstrip() + "\n")
 
 
 def _yours(seen: Seen) -> str:
     subject = " ".join(seen.parsed.subject.split())
-    shown = subject if len(subject) <= QUOTED_MOST else subject[:QUOTED_MOST] + "…"
-    return f"Votre message « {shown} »" if shown else "Votre message (sans objet)"
+    quoted = subject if len(subject) <= QUOTED_MOST else subject[:QUOTED_MOST] + "…"
+    return f"Votre message « {quoted} »" if quoted else "Votre message (sans objet)"
 
 
 def _candidates(match: Match) -> list[str]:
-    shown = match.candidates[:CANDIDATES_SHOWN]
-    if not shown:
+    offered = match.candidates[:CANDIDATES_SHOWN]
+    if not offered:
         return []
-    more = len(match.candidates) - len(shown)
+    more = len(match.candidates) - len(offered)
     lines = ["Usagers possibles :"]
-    for number, candidate in enumerate(shown, 1):
+    for number, candidate in enumerate(offered, 1):
         lines += [f"{number}. {line}" if first else f"   {line}" for first, line in _numbered(candidate)]
     if more:
         lines.append("D'autres usagers ressemblent aussi : cherchez le bon dans vos dossiers.")

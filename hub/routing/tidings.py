@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from hub.ids import shown
 from hub.message import Delivery, MessageClass, News, ParsedMessage, Rung, Sending, SentTo, Step
 from hub.receipts import Turn, correlate, failures, keys_of, turn_of
 from hub.receipts.ladder import SETTLED
@@ -133,7 +134,7 @@ def _letter(told: tuple[_Turned, ...], sending: Sending, author: str, rulebook: 
     lines = [
         "Bonjour,",
         "",
-        f"Votre envoi n° {sending.id[:8]}{what}, parti {when} de la boîte {author}, {_END[rung]} :",
+        f"Votre envoi n° {shown(sending.id)}{what}, parti {when} de la boîte {author}, {_END[rung]} :",
         "",
     ]
     for one in told:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from hub.errors import Temporary, place_of
+from hub.ids import shown
 from hub.ports import BlobSink, User
 from hub.smtp import lines
 from hub.smtp.desk import Draft, Phase, SubmissionDesk, answer_of
@@ -295,7 +296,7 @@ class Conversation(SMTP):  # type: ignore[misc]
             head = await self._received(blob)
             self.phase = "committing"
             message_id = await self._desk.accept(user, draft, head, blob, self._peer)
-            await self.push(lines.ACCEPTED.format(id=message_id[:8]), at_once=True)
+            await self.push(lines.ACCEPTED.format(id=shown(message_id)), at_once=True)
         finally:
             self._inflow.end_mail()
             self.phase = "talking"
