@@ -75,6 +75,8 @@ class TlsLayer:
         4 KiB: they are read one after the other into the same piece."""
         if self._error is not None:
             raise self._error
+        if not (self._incoming.pending or self._tls.pending()):
+            return b""  # all was read: to ask once more would cost a buffer and an exception
         room, size = memoryview(bytearray(_READ)), 0
         try:
             while size < _READ and not self.is_over:
