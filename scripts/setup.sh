@@ -40,6 +40,11 @@ install_debian() {
     return $status
 }
 
+# A Debian in a folder may know no `localhost`, by which the embedded operator is named.
+named_localhost() {
+    getent hosts localhost >/dev/null || install_debian netbase
+}
+
 first_ready_python() {
     for one in $PYTHONS; do
         if "$one" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -76,7 +81,7 @@ for part in "$@"; do
             strace faketime fiu-utils isync openssl procps \
             curl mutt s-nail swaks libnet-ssleay-perl fonts-dejavu-core ;;
         measures) install_debian valgrind ;;
-        run|dev) environment "$part" ;;
+        run|dev) named_localhost; environment "$part" ;;
         *) echo "setup: unknown part: $part" >&2; exit 2 ;;
     esac
 done
