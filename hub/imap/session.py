@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Iterable
@@ -31,6 +32,8 @@ KEPT_MOST = 1024**2  # bytes of answers kept for a command that says nothing els
 CAPABILITY_MOST = 64 * 1024
 # Half-open connections (NAT, power cut) are heard within two minutes, also in IDLE (complaints.md, row 4).
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 120_000))
+
+_ERRNO = re.compile(r"\[Errno (\d{1,5})\]")
 
 T = TypeVar("T")
 
@@ -292,7 +295,10 @@ class Session:
 
 
 def _errno_name(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, type(error).__name__).lower()
+    """Where a name has several addresses, asyncio tells of all of them in one text: what the last one said."""
+    numbers = _ERRNO.findall(str(error)) if error.errno is None else []
+    number = int(numbers[-1]) if numbers else error.errno or 0
+    return errno.errorcode.get(number, type(error).__name__).lower()
 
 
 def _tune(connection: socket.socket) -> None:
