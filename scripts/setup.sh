@@ -78,7 +78,7 @@ environment() {
 for part in "$@"; do
     case "$part" in
         packages) install_debian python3 python3-venv dovecot-imapd dovecot-lmtpd postfix postgresql redis-server rabbitmq-server \
-            strace faketime fiu-utils isync openssl procps \
+            strace faketime fiu-utils isync openssl procps unzip \
             curl mutt s-nail swaks libnet-ssleay-perl fonts-dejavu-core ;;
         measures) install_debian valgrind ;;
         run|dev) named_localhost; environment "$part" ;;
