@@ -7,7 +7,6 @@ all configuration files (`hub.yaml`, `routes.yaml`…): one reader, so that one 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
 
@@ -47,14 +47,22 @@ def read_file(path: Path) -> str:
         raise Misconfigured(f"{path}:1 - is not UTF-8 (byte {error.start})") from error
 
 
+class _Composer(Composer):
+    """Refuses an anchor or an alias where it stands: what it would multiply is not built."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
+        if isinstance(event, AliasEvent) or event.anchor:
+            raise ComposerError(None, None, "anchors and aliases are not allowed", event.start_mark)
+        return super().compose_node(parent, index)
+
+
 def parse_yaml(text: str, name: str) -> CommentedMap:
     """The tree of a YAML text; an empty text is an empty mapping. `name` is what errors call the file."""
+    reader = YAML(typ="rt")
+    reader.Composer = _Composer
     try:
-        for event in YAML().parse(io.StringIO(text)):
-            if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-                line = event.start_mark.line + 1
-                raise Misconfigured(f"{name}:{line} - anchors and aliases are not allowed")
-        tree = YAML(typ="rt").load(text)
+        tree = reader.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
 import select
 import signal
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
@@ -108,26 +107,38 @@ def worker(
     """Traite les messages déjà relevés (« hub serve » en lance autant que réglé ; on peut en ajouter)."""
     settings = settings_of(site)
     start_logging(settings)
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    end = EndAsked()
     carrying = CarryingWorker(settings)
     carrying.start()
-    if parent is not None:  # when the service is killed: do not outlive it
-        threading.Thread(target=_end_with, args=(parent, stop), name="hub-parent", daemon=True).start()
-    stop.wait()
+    end.wait(parent)
     carrying.stop()
 
 
-def _end_with(parent: int, stop: threading.Event) -> None:
-    """Set `stop` when this process is no child of `parent`: the kernel says when that ends, else we look."""
-    with contextlib.suppress(AttributeError, OSError):  # another system, or an older one; it may be gone already
-        descriptor = os.pidfd_open(parent)
-        if os.getppid() == parent:
-            select.select([descriptor], [], [])
-    while os.getppid() == parent:
-        time.sleep(PARENT_LOOK_EVERY)
-    stop.set()
+class EndAsked:
+    """Hears from its making on that the system, or somebody at the keyboard, asks this process to end.
+
+    By a pipe that the signal itself writes into: a flag that a handler sets is only seen when the main thread runs, and
+    a signal that reaches another thread does not wake it."""
+
+    def __init__(self) -> None:
+        self._asked, heard = os.pipe()
+        os.set_blocking(heard, False)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: None)
+        signal.set_wakeup_fd(heard, warn_on_full_buffer=False)
+
+    def wait(self, parent: int | None = None) -> None:
+        """Until asked; with a `parent`, also until this process is no child of it: the service was killed, and its
+        workers do not outlive it. The kernel says when it ends, else we look."""
+        watched: list[int] = [self._asked]
+        every = None if parent is None else PARENT_LOOK_EVERY
+        if parent is not None:
+            with contextlib.suppress(AttributeError, OSError):  # another system, an older one, or it is gone
+                watched.append(os.pidfd_open(parent))
+                every = None
+        while parent is None or os.getppid() == parent:
+            if select.select(watched, [], [], every)[0]:
+                return
 
 
 def stop_asked() -> asyncio.Event:
@@ -141,9 +152,12 @@ def stop_asked() -> asyncio.Event:
 def start_logging(settings: Settings) -> None:
     """Logs go to standard error, for the journal of the system. Ids, codes and reasons only (RH-81): of libraries only
     warnings and errors, whatever `log_level` says, since their debug lines quote what they carry (addresses, URLs,
-    headers with keys)."""
+    headers with keys). On SIGUSR1 the process writes there where each of its threads stands: files, lines and names of
+    functions, nothing of what they work on."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(
         level=max(logging.WARNING, level), format="%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"
     )
     logging.getLogger("hub").setLevel(level)
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no such signal, or no descriptor to write to
+        faulthandler.register(signal.SIGUSR1, all_threads=True)

@@ -38,6 +38,9 @@ log = logging.getLogger("hub.worker")
 
 CARRY_WITHIN = 3600.0  # seconds; a carry has its own deadlines everywhere: this only ends what no deadline of ours saw
 STOP_WITHIN = 60.0  # seconds: for what is in hand
+# Seconds that a stop gives each of dramatiq's threads. None of them carries: one that waits for room, or for a broker
+# that is away, is left, and the hint that it holds goes back as the connection closes.
+THREADS_WITHIN = 10.0
 HINTS_AHEAD = 2  # that the loop has and has not begun wholly: one to go on with, one beside it
 # Milliseconds in which dramatiq's consumer looks at itself: as often as the embedded broker looks for hints unheard.
 QUIET = int(IDLE_MOST * 1000)
@@ -68,9 +71,10 @@ class CarryingWorker:
             raise self._on_loop.failure
 
     def stop(self) -> None:
-        """Finish what is in hand, give back the rest, close everything."""
+        """Finish what is in hand, give back the rest, close everything: a little over `STOP_WITHIN` at most, whatever
+        the broker does."""
         self._handover.end()
-        self._worker.stop(timeout=int(STOP_WITHIN * 1000))
+        self._worker.stop(timeout=int(THREADS_WITHIN * 1000))
         self._broker.close()
 
 
@@ -157,7 +161,8 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop_by = time.monotonic() + STOP_WITHIN
 
-    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Before the threads that take hints: a hint is not for a worker that still reads its rules."""
         try:
             _loop_thread().run_coroutine(self._begin())
         except Exception as error:  # dramatiq would only log it: `CarryingWorker.start` raises it

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -82,45 +79,3 @@ def test_hints_that_wait_at_the_end_are_for_the_next_worker(broker: SqlBroker, d
 
 def test_a_quiet_worker_looks_no_oftener_than_its_queue() -> None:
     assert QUIET == IDLE_MOST * 1000
-
-
-# A parent that starts a child, tells its number, and waits; the child ends when `_end_with` says so.
-_CHILD = """
-import os, sys, threading
-from hub.cli import serve
-if sys.argv[2] == "look":
-    del os.pidfd_open
-serve.PARENT_LOOK_EVERY = 0.1
-stop = threading.Event()
-threading.Thread(target=serve._end_with, args=(int(sys.argv[1]), stop), daemon=True).start()
-print("ready", flush=True)
-stop.wait()
-print("ended", flush=True)
-"""
-_PARENT = """
-import os, subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid()), sys.argv[2]])
-time.sleep(60)
-"""
-
-
-def _outlived_by(way: str) -> float:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", _PARENT, _CHILD, way], stdout=subprocess.PIPE, env=dict(os.environ)
-    )
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"ready\n"
-    time.sleep(0.5)
-    began = time.monotonic()
-    parent.kill()
-    assert parent.stdout.readline() == b"ended\n"
-    parent.wait()
-    return time.monotonic() - began
-
-
-def test_a_worker_ends_as_soon_as_its_service_was_killed() -> None:
-    assert _outlived_by("told by the kernel") < SOON
-
-
-def test_where_the_kernel_does_not_tell_a_worker_looks() -> None:
-    assert _outlived_by("look") < SOON

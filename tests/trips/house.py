@@ -110,6 +110,22 @@ class Site:
         self.service.wait()
         self.service = None
 
+    def end(self, seconds: float = 60) -> int:
+        """Ask the service to end, and its exit code. When it is late: fails with the log, where each process has
+        written where its threads stand."""
+        assert self.service is not None
+        self.service.terminate()
+        try:
+            code = self.service.wait(seconds)
+        except subprocess.TimeoutExpired:
+            for process in self.tree():
+                if "hub" in process.cmdline():  # the readers of mail would die of it
+                    process.send_signal(signal.SIGUSR1)
+            time.sleep(2)
+            raise AssertionError(f"not ended after {seconds} s\n{self.log()}") from None
+        self.service = None
+        return code
+
     def stop(self) -> None:
         if self.service is not None:
             self.service.terminate()

@@ -55,10 +55,7 @@ def _carry_all(site: Site, server: Server) -> None:
     _wait_for_words(site, ": back", 4)
     assert site.log().count(": away (") == 4, site.log()
     server.stop()
-    assert site.service is not None
-    site.service.terminate()
-    assert site.service.wait(60) == 0, site.log()
-    site.service = None
+    assert site.end() == 0, site.log()
 
 
 def _wait_for_words(site: Site, words: str, times: int) -> None:

@@ -25,10 +25,11 @@ from hub.sandbox.people import HOSPITAL, usagers_csv
 from tests.conftest import missing
 from tests.trips.house import HOME, Site, running_site, wait_for
 
-pytestmark = pytest.mark.timeout(400)  # a whole site, on a machine that may be busy
+pytestmark = pytest.mark.timeout(700)  # a whole site, on a machine that may be busy
 
 LEASE = 4  # seconds: a busy machine must be able to renew it in time
 YEAR = 366
+PATIENCE = 180  # seconds: on two busy cores, two workers under libfaketime take half a minute to start
 
 
 class Clock:
@@ -69,21 +70,21 @@ def test_a_year_forth_and_back_costs_no_message_no_lease_and_no_patience(site: S
     _start(site)
     with _stalled(site):  # every receipt hangs in the middle of its carry, its lease renewed
         site.dovecot.deliver(HOME, *letters(4))
-        wait_for(lambda: _carried(site) == 4, 60, site.log)
+        wait_for(lambda: _carried(site) == 4, PATIENCE, site.log)
         for days in (YEAR, -YEAR, 0, YEAR):
             clock.jump(days)
             time.sleep(1.5 * LEASE)
         site.dovecot.deliver(HOME, *letters(2, first=4))  # what comes a year from now is read all the same
-        wait_for(lambda: sum(site.counts().values()) == 6, 20, site.log)
-    site.wait_until_settled(6, 60)
+        wait_for(lambda: sum(site.counts().values()) == 6, PATIENCE, site.log)
+    site.wait_until_settled(6, PATIENCE)
 
     _postfix(site, "stop")  # now they are deferred, a year from now
     site.dovecot.deliver(HOME, *letters(3, first=6))
-    wait_for(lambda: _deferred(site) == 3, 60, site.log)
+    wait_for(lambda: _deferred(site) == 3, PATIENCE, site.log)
     clock.jump(-YEAR)  # their retries are due in two years
     time.sleep(LEASE)
     _postfix(site, "start")
-    counts = site.wait_until_settled(9, 60)
+    counts = site.wait_until_settled(9, PATIENCE)
 
     assert counts == {"ACCEPTED": 0, "PLANNED": 0, "HELD": 0, "DONE": 9}
     receipts = site.mails_to(HOSPITAL.address, at_least=9)

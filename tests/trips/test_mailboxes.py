@@ -121,7 +121,7 @@ def _old_pkcs12(dovecot: Dovecot, file: Path) -> None:
 
 
 def test_what_works_is_carried_while_the_others_are_down(site: Site) -> None:
-    site.wait_until_settled(len(WORKING), seconds=20)
+    site.wait_until_settled(len(WORKING))
     with site.opened() as house:
         carried = asyncio.run(house.spool.messages())
         steps = [asyncio.run(house.spool.steps(message.id)) for message in carried]
@@ -131,7 +131,7 @@ def test_what_works_is_carried_while_the_others_are_down(site: Site) -> None:
 
 
 def test_after_move_the_mail_is_in_its_folder_and_nowhere_else(site: Site) -> None:
-    site.wait_until_settled(len(WORKING), seconds=20)
+    site.wait_until_settled(len(WORKING))
 
     def moved() -> bool:
         with site.dovecot.other_client(address("ancien-p12")) as client:
@@ -143,7 +143,7 @@ def test_after_move_the_mail_is_in_its_folder_and_nowhere_else(site: Site) -> No
 
 
 def test_the_log_and_the_status_name_each_mailbox_that_is_down(site: Site) -> None:
-    site.wait_until_settled(len(WORKING), seconds=20)
+    site.wait_until_settled(len(WORKING))
     status = site.command("status")
     assert status.returncode == 1
     log = site.log()
