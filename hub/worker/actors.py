@@ -116,7 +116,7 @@ def _is_no_lost_connection(record: logging.LogRecord) -> bool:
 class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
     """Builds and closes the house on the loop that carries, carries there, and watches the rules' files there.
 
-    Must be added after AsyncIO: dramatiq calls the ends in reverse order, so the loop is still alive then."""
+    Must be added after AsyncIO: dramatiq calls the beginnings in order and the ends in reverse: the loop is alive."""
 
     def __init__(self, house: House, at_once: int) -> None:
         self._house = house
