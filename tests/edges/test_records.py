@@ -110,7 +110,8 @@ async def test_titles_and_reasons_are_sealed_and_bound_to_their_row(real_room: R
     assert all(b"Bilan" not in title for title in titles)
     assert b"usagers" not in line.reasons
     database.write_now(lambda c: c.execute(update(DOCUMENT).values(title=titles[0])))
-    database.write_now(lambda c: c.execute(update(worklist._WORK).values(reasons=line.reasons[:-1] + b"!")))
+    changed = line.reasons[:-1] + bytes([line.reasons[-1] ^ 1])
+    database.write_now(lambda c: c.execute(update(worklist._WORK).values(reasons=changed)))
     assert [row.title for row in await real_room.filed()] == ["Bilan éducatif", UNREADABLE_TITLE]
     (item,) = await real_room.records.work()
     assert (item.hold.reasons, item.codes) == ((worklist.UNREADABLE,), ("homonym", "no-ins", "903"))

@@ -166,7 +166,7 @@ def test_at_the_end_nothing_leaves_unsigned_and_the_next_ones_take_over_on_their
     box = tree["mailboxes"][0]
     box["signing"]["next"] = {"file": str(folder / "suivant.pem")}
     box["next_certificate"] = {"file": str(capital.certificate), "key_file": str(capital.key)}
-    box["next_from"] = (NOW + DAY).date()
+    box["next_from"] = (NOW + DAY).astimezone(ZoneInfo("Europe/Paris")).date()  # the day of the site, not of UTC
     with (folder / "hub.yaml").open("w") as file:
         YAML().dump(tree, file)
 
