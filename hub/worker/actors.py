@@ -184,6 +184,7 @@ class _HouseOnTheLoop(Middleware):  # type: ignore[misc]
             self._watching.cancel()
         while self._carried and (left := self._stop_by - time.monotonic()) > 0:
             await asyncio.wait(self._carried, timeout=left)
+        self._at_once = 0  # a thread that a stop left may still give a hint: nothing begins in a house that is closed
         self._hints.clear()  # what is left of them, a sweep will give again
         await self._house.close()
 

@@ -80,7 +80,7 @@ def test_an_end_does_not_wait_for_a_broker_that_is_silent(
     assert deaf.hangs.wait(20)
     began = time.monotonic()
     worker.stop()
-    assert time.monotonic() - began < 0.5 + 2 * SOON < actors.STOP_WITHIN
+    assert time.monotonic() - began < 10 * SOON < actors.STOP_WITHIN
 
 
 # A parent that starts a child, tells its number, and waits; the child ends when `EndAsked` says so.

@@ -112,3 +112,11 @@ async def test_a_stop_waits_no_longer_than_it_may(carrying: Carrying) -> None:
     carrying.done("a", "b", "c", "d")
     await _settled()
     assert carrying.begun == ["a", "b", "c"]  # nothing begins in a house that is closed
+
+
+async def test_a_hint_that_comes_after_the_end_is_not_begun(carrying: Carrying) -> None:
+    await carrying.actor._end()
+    await carrying.hint("late")
+    await _settled()
+    assert carrying.is_closed
+    assert carrying.begun == []
